@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "health/probe_spec.h"
 #include "runtime/process.h"
 
 namespace holdfast::service {
@@ -28,27 +29,6 @@ struct ListenSpec {
     SocketMode sockets = SocketMode::inherit;  // `proxy` is refused until the balancer is there.
 
     bool operator==(const ListenSpec&) const = default;
-};
-
-// How to ask an instance whether it is well.
-struct ProbeSpec {
-    enum class Kind { tcp, http, exec, grpc };
-    Kind kind = Kind::tcp;
-    std::string path;                  // Of http.
-    std::vector<std::string> command;  // Of exec: run through /bin/sh -c as one word.
-
-    bool operator==(const ProbeSpec&) const = default;
-};
-
-struct HealthSpec {
-    std::optional<ProbeSpec> ready;  // None: TCP connect to PORT, READY=1, or alive for 1 s (see 04).
-    std::optional<ProbeSpec> live;   // None: no live probe.
-    Duration every = 1s;
-    Duration timeout = 1s;           // Of one probe; at most `every` unless set.
-    int fall = 2;
-    int rise = 2;
-
-    bool operator==(const HealthSpec&) const = default;
 };
 
 struct RestartSpec {
@@ -104,7 +84,7 @@ struct Spec {
     runtime::ResourceLimits limits;
 
     std::optional<ListenSpec> listen;
-    HealthSpec health;
+    health::HealthSpec health;
     RestartSpec restart;
     DeploySpec deploy;
     AlertSpec alert;

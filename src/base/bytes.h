@@ -3,6 +3,7 @@
 // Everything Holdfast writes to a disk or sends over a wire is little-endian.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

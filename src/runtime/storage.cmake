@@ -1,0 +1,1 @@
+# The edges to durable storage: Disk and Store.

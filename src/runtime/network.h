@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,6 +35,15 @@ struct Endpoint {
 Result<Endpoint> parse_endpoint(std::string_view text);
 std::string format_endpoint(const Endpoint& endpoint);
 
+// Whose process is at the other end of a Unix stream, as the kernel saw it when it connected.
+struct PeerUser {
+    std::uint32_t uid = 0;
+    std::uint32_t gid = 0;
+    std::int32_t pid = 0;
+
+    bool operator==(const PeerUser&) const = default;
+};
+
 // One reader and one writer at a time.
 class Stream {
   public:
@@ -46,6 +56,8 @@ class Stream {
     // No more writes; the peer reads to the end.
     virtual void shut_write() = 0;
     virtual Endpoint peer() const = 0;
+    // SO_PEERCRED; none for anything but a Unix stream.
+    virtual std::optional<PeerUser> peer_user() const { return std::nullopt; }
 };
 
 class Listener {

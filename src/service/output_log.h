@@ -34,7 +34,7 @@ namespace holdfast::service {
 struct OutputLogOptions {
     std::string directory = "logs";  // In the disk's tree.
     std::uint64_t file_bytes_max = 8 << 20;
-    int files_max = 4;  // Per instance, the current one included.
+    int files_max = 4;                      // Per instance, the current one included.
     std::size_t line_bytes_max = 16 << 10;  // Longer lines are cut into several.
     std::size_t queue_bytes_max = 1 << 20;  // Per instance, of lines waiting for the disk.
     Duration partial_wait = std::chrono::milliseconds(500);  // Then an unfinished line is written.
@@ -55,8 +55,8 @@ struct OutputQuery {
     std::optional<WallTime> since;
 };
 
-// Lines as they come, from the moment of its making. A reader that is too slow misses the oldest and
-// gets a `log` line that says how many.
+// Lines as they come, from the moment of its making. A reader that is too slow misses the oldest
+// and gets a `log` line that says how many.
 class OutputFeed {
   public:
     virtual ~OutputFeed() = default;

@@ -1,9 +1,9 @@
 // The supervisor: makes what runs on this machine agree with what is wanted, and keeps it so.
 //
-// A thin shell. It follows the catalog's desired state, the keeper's events and the probes' verdicts,
-// feeds them to SupervisorCore (supervisor_core.h), and carries out what that decides. Everything it
-// knows can be found again: what is wanted stands in the coordinator, what runs is known to the
-// keeper, so a supervisor that starts first asks both and takes over what is there.
+// A thin shell. It follows the catalog's desired state, the keeper's events and the probes'
+// verdicts, feeds them to SupervisorCore (supervisor_core.h), and carries out what that decides.
+// Everything it knows can be found again: what is wanted stands in the coordinator, what runs is
+// known to the keeper, so a supervisor that starts first asks both and takes over what is there.
 //
 // Lives on one event loop with the edges it is given, all of which outlive it. run() ends only by
 // being destroyed, or after shut_down() has stopped everything. Not thread-safe.
@@ -39,18 +39,12 @@ namespace holdfast::service {
 class Catalog;
 class OutputLog;
 
-enum class RestartMode {
-    by_spec,  // Hot where the service can, else cold.
-    hot,      // Errc::invalid for a service that does not inherit its sockets.
-    cold,
-};
-
 struct SupervisorOptions {
     std::string node = "node";  // HOLDFAST_NODE.
     int starting_max = 4;       // Instances of this machine in the middle of a start at once.
     std::string path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    std::string home;           // HOME of services without `user`; empty: "/".
-    std::string user;           // USER of the same.
+    std::string home;  // HOME of services without `user`; empty: "/".
+    std::string user;  // USER of the same.
 };
 
 struct SupervisorEdges {
@@ -65,8 +59,8 @@ struct SupervisorEdges {
     runtime::Random random;
 };
 
-// What a deploy says while it runs: lines for people, then the result. Bounded: a reader that is too
-// slow misses the oldest lines and is told how many.
+// What a deploy says while it runs: lines for people, then the result. Bounded: a reader that is
+// too slow misses the oldest lines and is told how many.
 class RolloutFeed {
   public:
     virtual ~RolloutFeed() = default;
@@ -86,32 +80,29 @@ class Supervisor {
     // not be asked at the start; later trouble with either is waited out, reported in machine().
     runtime::Task<Result<void>> run();
 
-    // Stops every service, those that come after others first, and returns when nothing runs. No new
-    // start happens from the call on. Jobs are not ours.
+    // Stops every service, those that come after others first, and returns when nothing runs. No
+    // new start happens from the call on. Jobs are not ours.
     runtime::Task<void> shut_down();
 
     std::vector<ServiceView> services() const;  // By name.
     std::optional<ServiceView> service(std::string_view name) const;
     MachineView machine() const;
 
-    // Called after every change of a service's state or of a rollout, with the view before (none: it
-    // is new) and after (none: it has gone). Must not call back into the supervisor except to read.
+    // Called after every change of a service's state or of a rollout, with the view before (none:
+    // it is new) and after (none: it has gone). Must not call back into the supervisor except to
+    // read.
     using Observer = std::function<void(const ServiceView* before, const ServiceView* after)>;
     void observe(Observer observer);
 
-    // Begins to replace the instances' runs by runs of the same version, one after the other; starts
-    // what waits for its back-off at once. not_found; invalid: hot asked of a service that cannot, or
-    // a restart of a stopped service.
-    Result<void> restart(std::string_view service, RestartMode mode);
-    Result<void> restart_instance(std::string_view service, int index, RestartMode mode);
-
-    // An operator's `start`: forgets back-off. The wish itself stands in the catalog.
+    // An operator's `start`: forgets back-off. The wish itself stands in the catalog, as do
+    // restarts.
     Result<void> start_now(std::string_view service);
 
-    // Follows the rollout of that version; one that has ended, or never was needed, has its result at
-    // once. not_found: no such service, or it has never been asked for that version.
-    Result<std::unique_ptr<RolloutFeed>> follow_rollout(std::string_view service, Version version);
-    runtime::Task<Result<RolloutResult>> wait_rollout(std::string service, Version version);
+    // Follows the rollout of that version; one that has ended, or never was needed, has its result
+    // at once. not_found: no such service, or it has never been asked for that version.
+    Result<std::unique_ptr<RolloutFeed>> follow_rollout(std::string_view service,
+                                                        VersionNumber version);
+    runtime::Task<Result<RolloutResult>> wait_rollout(std::string service, VersionNumber version);
 
     // The service instance of a live run, for those who only have the run: alerts, exec.
     std::optional<std::string> instance_of(runtime::RunId run) const;

@@ -14,16 +14,16 @@
 
 #include "base/time.h"
 #include "runtime/process.h"
+#include "service/catalog_records.h"
 
 namespace holdfast::service {
-
-using Version = std::uint64_t;  // Of a service's spec: 1, 2, 3, ...; 0: none.
 
 // Worst first in what it demands of a reader: `down` and `degraded` are alarms, the others are not.
 enum class ServiceState {
     down,       // Wanted, had been ready or its start has failed, and no instance is ready now.
     degraded,   // Some instances ready, not all that are wanted.
-    deploying,  // A rollout is under way, and at least one instance is ready or was not yet expected.
+    deploying,  // A rollout is under way, and at least one instance is ready or was not yet
+                // expected.
     starting,   // On its first way up; no start has failed yet.
     waiting,    // Not started, because a service it comes after is not ready.
     stopping,   // On its way to stopped.
@@ -37,7 +37,7 @@ enum class InstanceState {
     backing_off,  // Before the next start.
     starting,     // Launched, not ready yet.
     ready,
-    unready,      // Runs, was ready, and its ready probe fails.
+    unready,  // Runs, was ready, and its ready probe fails.
     stopping,
     stopped,
 };
@@ -51,37 +51,38 @@ struct InstanceView {
     int index = 0;
     std::string slot;  // The keeper's name for it: "shop/0".
     InstanceState state = InstanceState::stopped;
-    std::string reason;  // Why it is in this state, with measured times.
-    WallTime since;      // Of the state.
-    Version version = 0; // Of the run that stands for it, or of the next one to start.
+    std::string reason;         // Why it is in this state, with measured times.
+    WallTime since;             // Of the state.
+    VersionNumber version = 0;  // Of the run that stands for it, or of the next one to start.
 
     runtime::RunId run = 0;  // 0: none runs.
     int pid = 0;
-    std::optional<WallTime> started;      // Of the run.
-    std::string status;                   // What it said last by STATUS=.
-    std::vector<std::string> weakened;    // What the keeper could not enforce, in words.
-    std::optional<runtime::RunId> beside; // The second run of a hot restart: coming up, or draining.
+    std::optional<WallTime> started;    // Of the run.
+    std::string status;                 // What it said last by STATUS=.
+    std::vector<std::string> weakened;  // What the keeper could not enforce, in words.
+    std::optional<runtime::RunId>
+        beside;  // The second run of a hot restart: coming up, or draining.
 
-    std::uint64_t restarts = 0;           // Since the node began to supervise it.
-    int failed_starts = 0;                // In a row.
+    std::uint64_t restarts = 0;  // Since the node began to supervise it.
+    int failed_starts = 0;       // In a row.
     std::optional<runtime::Exit> last_exit;
-    std::string last_exit_reason;         // The same in words: "killed from outside by SIGKILL".
-    std::optional<WallTime> next_start;   // While backing off.
+    std::string last_exit_reason;        // The same in words: "killed from outside by SIGKILL".
+    std::optional<WallTime> next_start;  // While backing off.
 };
 
 enum class RolloutPhase { replacing, watching, rolling_back };
 std::string_view phase_name(RolloutPhase phase);
 
 struct RolloutView {
-    Version version = 0;
-    Version from = 0;          // 0: the service's first version.
-    std::string strategy;      // "hot" or "recreate"
+    VersionNumber version = 0;
+    VersionNumber from = 0;  // 0: the service's first version.
+    std::string strategy;    // "hot" or "recreate"
     RolloutPhase phase = RolloutPhase::replacing;
-    WallTime since;            // Begin of the rollout.
-    int replaced = 0;          // Instances that run the version and are ready.
+    WallTime since;    // Begin of the rollout.
+    int replaced = 0;  // Instances that run the version and are ready.
     int wanted = 0;
     std::optional<WallTime> watch_until;
-    std::string reason;        // Of rolling back.
+    std::string reason;  // Of rolling back.
 };
 
 enum class RolloutOutcome {
@@ -94,10 +95,10 @@ std::string_view outcome_name(RolloutOutcome outcome);
 
 struct RolloutResult {
     std::string service;
-    Version version = 0;
+    VersionNumber version = 0;
     RolloutOutcome outcome = RolloutOutcome::live;
-    std::string reason;   // In words, with measured times.
-    Version now_live = 0; // The version that runs afterwards; 0: none.
+    std::string reason;          // In words, with measured times.
+    VersionNumber now_live = 0;  // The version that runs afterwards; 0: none.
     WallTime at;
 
     bool operator==(const RolloutResult&) const = default;
@@ -109,11 +110,11 @@ struct ServiceView {
     std::string reason;  // Why, in words: the worst instance's reason, or what is being waited for.
     WallTime since;      // Of the state.
 
-    Version version = 0;   // That is wanted now.
-    Version previous = 0;  // That an automatic rollback would go back to; 0: none.
-    int wanted = 0;        // Instances; 0 when stopped.
+    VersionNumber version = 0;   // That is wanted now.
+    VersionNumber previous = 0;  // That an automatic rollback would go back to; 0: none.
+    int wanted = 0;              // Instances; 0 when stopped.
     int ready = 0;
-    std::uint64_t restarts = 0;           // Since the node began to supervise it.
+    std::uint64_t restarts = 0;  // Since the node began to supervise it.
     std::uint64_t restarts_last_hour = 0;
 
     std::optional<std::string> address;  // Of `listen`.
@@ -128,13 +129,13 @@ struct ServiceView {
 // Of the whole machine, for the first lines of `status`.
 struct MachineView {
     std::string node;
-    WallTime since;            // The node's start.
+    WallTime since;  // The node's start.
     bool keeper_reachable = true;
     std::optional<WallTime> keeper_lost_since;
     bool shutting_down = false;
-    int starting = 0;          // Instances in the middle of a start.
-    int starting_max = 0;      // The cap on that.
-    int queued = 0;            // Instances that wait for their turn.
+    int starting = 0;      // Instances in the middle of a start.
+    int starting_max = 0;  // The cap on that.
+    int queued = 0;        // Instances that wait for their turn.
 };
 
 }  // namespace holdfast::service

@@ -1,0 +1,339 @@
+#include "cli/render.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "base/units.h"
+#include "cli/json_fields.h"
+#include "cli/table.h"
+
+namespace holdfast::cli {
+
+namespace json = boost::json;
+
+namespace {
+
+std::string age(const json::value& object, std::string_view member, const Page& page) {
+    auto since = time_of(object, member);
+    if (!since) return "-";
+    return format_duration_rough(std::max(page.now - *since, Duration::zero()));
+}
+
+std::string moment(const json::value& object, std::string_view member) {
+    auto time = time_of(object, member);
+    if (!time) return "-";
+    auto text = format_wall_time(*time);
+    return text.substr(0, 10) + " " + text.substr(11, 8);  // To the second; the zone is in the title.
+}
+
+std::string state_of(const json::value& service) {
+    auto state = text_of(service, "state");
+    bool deploying = flag_of(service, "deploying");
+    return deploying && state != "deploying" ? state + "*" : state;
+}
+
+std::string service_table(const json::array& services, const Page& page) {
+    Table table({{.title = "SERVICE", .fit = Column::Fit::shrink},
+                 {.title = "STATE"},
+                 {.title = "READY", .align = Column::Align::right},
+                 {.title = "VERSION", .align = Column::Align::right},
+                 {.title = "SINCE", .align = Column::Align::right}});
+    bool deploying = false;
+    for (const auto& service : services) {
+        bool job = text_of(service, "kind") == "job";
+        auto ready = fmt::format("{}/{}", number_of(service, "ready"), number_of(service, "wanted"));
+        table.add({text_of(service, "name"), state_of(service), job ? "job" : ready,
+                   fmt::format("{}", number_of(service, "version")), age(service, "since", page)});
+        deploying = deploying || flag_of(service, "deploying");
+    }
+    return table.render(page.width) + (deploying ? "* a deploy is under way\n" : "");
+}
+
+std::string exit_words(const json::value& exit) {
+    if (exit.is_null()) return "";
+    auto by = text_of(exit, "by");
+    std::string how = "unknown exit code";
+    if (!member_of(exit, "code").is_null())
+        how = fmt::format("exit code {}", number_of(exit, "code"));
+    if (!member_of(exit, "signal").is_null())
+        how = fmt::format("signal {}", number_of(exit, "signal"));
+    if (by == "oom") return how + ", out of memory";
+    if (by == "outside") return how + " from outside";
+    if (by == "holdfast") return how + ", stopped by Holdfast";
+    return how;
+}
+
+void append_wrapped(std::string& out, std::string_view text, const Page& page, std::size_t indent) {
+    out += std::string(indent, ' ') + wrap(text, page.width - indent, indent) + '\n';
+}
+
+std::string instance_table(const json::array& instances, const Page& page) {
+    Table table({{.title = "INSTANCE", .align = Column::Align::right},
+                 {.title = "STATE"},
+                 {.title = "PID", .align = Column::Align::right},
+                 {.title = "VERSION", .align = Column::Align::right},
+                 {.title = "SINCE", .align = Column::Align::right},
+                 {.title = "RESTARTS", .align = Column::Align::right},
+                 {.title = "LAST EXIT", .fit = Column::Fit::shrink}});
+    for (const auto& instance : instances) {
+        bool runs = !member_of(instance, "pid").is_null() && number_of(instance, "pid") != 0;
+        table.add({fmt::format("{}", number_of(instance, "instance")), text_of(instance, "state"),
+                   runs ? fmt::format("{}", number_of(instance, "pid")) : "-",
+                   fmt::format("{}", number_of(instance, "version")), age(instance, "since", page),
+                   fmt::format("{}", number_of(instance, "restarts")),
+                   exit_words(member_of(instance, "last_exit"))});
+    }
+    return table.render(page.width);
+}
+
+std::string instance_notes(const json::array& instances, const Page& page) {
+    std::string out;
+    for (const auto& instance : instances) {
+        auto name = number_of(instance, "instance");
+        auto reason = text_of(instance, "reason");
+        auto status = text_of(instance, "status");
+        if (!reason.empty()) append_wrapped(out, fmt::format("{}: {}", name, reason), page, 2);
+        if (!status.empty()) append_wrapped(out, fmt::format("{} says: {}", name, status), page, 2);
+        for (const auto& weak : list_of(instance, "weakened"))
+            if (const auto* text = weak.if_string())
+                append_wrapped(out,
+                               fmt::format("{} without: {}", name,
+                                           std::string_view(text->data(), text->size())),
+                               page, 2);
+    }
+    return out.empty() ? out : "\n" + out;
+}
+
+std::string command_words(const json::array& command) {
+    std::string words;
+    for (const auto& word : command) {
+        if (!words.empty()) words += ' ';
+        if (const auto* text = word.if_string()) words += std::string_view(text->data(), text->size());
+    }
+    return words;
+}
+
+void append_pretty(std::string& out, const json::value& value, std::size_t indent) {
+    std::string inner(indent + 2, ' ');
+    bool first = true;
+    auto begin_member = [&] {
+        out += first ? "\n" : ",\n";
+        first = false;
+        out += inner;
+    };
+    if (const auto* object = value.if_object(); object && !object->empty()) {
+        out += '{';
+        for (const auto& member : *object) {
+            begin_member();
+            out += json::serialize(json::string_view(member.key())) + ": ";
+            append_pretty(out, member.value(), indent + 2);
+        }
+        out += '\n' + std::string(indent, ' ') + '}';
+    } else if (const auto* array = value.if_array(); array && !array->empty()) {
+        out += '[';
+        for (const auto& element : *array) {
+            begin_member();
+            append_pretty(out, element, indent + 2);
+        }
+        out += '\n' + std::string(indent, ' ') + ']';
+    } else {
+        out += json::serialize(value);
+    }
+}
+
+}  // namespace
+
+std::string pretty(const json::value& value) {
+    std::string out;
+    append_pretty(out, value, 0);
+    return out + '\n';
+}
+
+std::string render_status(const json::value& status, const Page& page) {
+    const auto& node = member_of(status, "node");
+    const auto& keeper = member_of(node, "keeper");
+    auto health = text_of(status, "health");
+    std::string head = fmt::format("{}: {}", text_of(node, "name"), health);
+    if (auto summary = text_of(status, "summary"); !summary.empty()) head += ", " + summary;
+    std::string out = cut_to(head, page.width) + '\n';
+    out += fmt::format("node up {} (pid {}), keeper {} (pid {})\n", age(node, "started", page),
+                       number_of(node, "pid"), text_of(keeper, "state"), number_of(keeper, "pid"));
+
+    const auto& services = list_of(status, "services");
+    if (services.empty()) out += "\nNo services yet: declare one with holdfast apply FILE\n";
+    else out += "\n" + service_table(services, page);
+
+    for (const auto& problem : list_of(status, "problems")) {
+        out += '\n';
+        append_wrapped(out,
+                       fmt::format("{}: {} (for {})", text_of(problem, "subject"),
+                                   text_of(problem, "what"), age(problem, "since", page)),
+                       page, 0);
+        append_wrapped(out, "next: " + text_of(problem, "next"), page, 2);
+    }
+    const auto& warnings = list_of(status, "warnings");
+    if (!warnings.empty()) out += '\n';
+    for (const auto& warning : warnings)
+        if (const auto* text = warning.if_string())
+            append_wrapped(out, "warning: " + std::string(text->data(), text->size()), page, 0);
+    return out;
+}
+
+std::string render_services(const json::value& services, const Page& page) {
+    const auto& list = list_of(services, "services");
+    if (list.empty()) return "No services yet: declare one with holdfast apply FILE\n";
+    return service_table(list, page);
+}
+
+std::string render_service(const json::value& service, const Page& page) {
+    auto head = fmt::format("{}: {} for {}, version {}, {}/{} ready", text_of(service, "name"),
+                            state_of(service), age(service, "since", page),
+                            number_of(service, "version"), number_of(service, "ready"),
+                            number_of(service, "wanted"));
+    const auto& listen = member_of(service, "listen");
+    if (!listen.is_null())
+        head += fmt::format(", {} on {}:{}", text_of(listen, "protocol"), text_of(listen, "address"),
+                            number_of(listen, "port"));
+    std::string out;
+    append_wrapped(out, head, page, 0);
+    if (auto reason = text_of(service, "reason"); !reason.empty())
+        append_wrapped(out, reason, page, 2);
+    const auto& instances = list_of(service, "instances");
+    if (!instances.empty())
+        out += "\n" + instance_table(instances, page) + instance_notes(instances, page);
+    return out;
+}
+
+std::string render_history(const json::value& versions, const Page& page) {
+    Table table({{.title = "VERSION", .align = Column::Align::right},
+                 {.title = "MADE (UTC)"},
+                 {.title = "CAUSE"},
+                 {.title = "BY"},
+                 {.title = "OUTCOME", .fit = Column::Fit::shrink},
+                 {.title = "COMMAND", .fit = Column::Fit::shrink}});
+    for (const auto& version : list_of(versions, "versions")) {
+        auto number = fmt::format("{}{}", flag_of(version, "current") ? "*" : "",
+                                  number_of(version, "version"));
+        table.add({number, moment(version, "created"), text_of(version, "cause"),
+                   text_of(version, "by"), text_of(version, "outcome"),
+                   command_words(list_of(version, "command"))});
+    }
+    return table.render(page.width) + "* the current version\n";
+}
+
+std::string render_why(const json::value& why, const Page& page) {
+    std::string out;
+    append_wrapped(out,
+                   fmt::format("{}: {} for {}", text_of(why, "service"), text_of(why, "state"),
+                               age(why, "since", page)),
+                   page, 0);
+    if (auto reason = text_of(why, "reason"); !reason.empty()) append_wrapped(out, reason, page, 2);
+    std::string day;
+    for (const auto& event : list_of(why, "timeline")) {
+        auto at = text_of(event, "at");
+        if (at.size() < 23) continue;
+        if (at.substr(0, 10) != day) {
+            day = at.substr(0, 10);
+            out += "\n" + day + " (UTC)\n";
+        }
+        constexpr std::size_t indent = 14;  // Under the text after the time.
+        auto line = fmt::format("{}  {}: {}", at.substr(11, 12), text_of(event, "subject"),
+                                text_of(event, "what"));
+        if (auto reason = text_of(event, "reason"); !reason.empty()) line += ": " + reason;
+        out += wrap(line, page.width, indent) + '\n';
+    }
+    return out;
+}
+
+std::string render_runs(const json::value& runs, const Page& page) {
+    std::string out;
+    if (auto next = moment(runs, "next"); next != "-") out = "next run at " + next + " UTC\n\n";
+    const auto& list = list_of(runs, "runs");
+    if (list.empty()) return out + "No runs yet.\n";
+    Table table({{.title = "RUN", .align = Column::Align::right},
+                 {.title = "DUE (UTC)"},
+                 {.title = "STATE"},
+                 {.title = "TRIES", .align = Column::Align::right},
+                 {.title = "TOOK", .align = Column::Align::right},
+                 {.title = "REASON", .fit = Column::Fit::shrink}});
+    for (const auto& run : list) {
+        auto started = time_of(run, "started");
+        auto ended = time_of(run, "ended");
+        table.add({fmt::format("{}", number_of(run, "run")), moment(run, "due"),
+                   text_of(run, "state"), fmt::format("{}", number_of(run, "tries")),
+                   started && ended ? format_duration_rough(*ended - *started) : "-",
+                   text_of(run, "reason")});
+    }
+    return out + table.render(page.width);
+}
+
+std::string render_users(const json::value& users, const Page& page) {
+    const auto& list = list_of(users, "users");
+    if (list.empty()) return "No users yet: holdfast user create NAME --role admin\n";
+    Table table({{.title = "USER", .fit = Column::Fit::shrink},
+                 {.title = "ROLE"},
+                 {.title = "ACCESS KEY"},
+                 {.title = "CREATED (UTC)"}});
+    for (const auto& user : list)
+        table.add({text_of(user, "name"), text_of(user, "role"), text_of(user, "access_key"),
+                   moment(user, "created")});
+    return table.render(page.width);
+}
+
+std::string render_user_keys(const json::value& keys) {
+    return fmt::format(
+        "user        {}\nrole        {}\naccess key  {}\nsecret key  {}\ntoken       {}\n"
+        "The secret key and the token are shown this once: keep them now.\n",
+        text_of(keys, "name"), text_of(keys, "role"), text_of(keys, "access_key"),
+        text_of(keys, "secret_key"), text_of(keys, "token"));
+}
+
+std::string render_settings(const json::value& settings, const Page& page) {
+    Table table({{.title = "KEY"},
+                 {.title = "VALUE"},
+                 {.title = "DEFAULT"},
+                 {.title = "WHAT IT IS", .fit = Column::Fit::shrink}});
+    for (const auto& setting : list_of(settings, "settings")) {
+        bool available = flag_of(setting, "available");
+        table.add({text_of(setting, "key"), text_of(setting, "value"), text_of(setting, "default"),
+                   (available ? "" : "(not available yet) ") + text_of(setting, "description")});
+    }
+    return table.render(page.width);
+}
+
+std::string render_setting(const json::value& setting) {
+    return fmt::format("{} = {} (default {}; {})\n{}\n", text_of(setting, "key"),
+                       text_of(setting, "value"), text_of(setting, "default"),
+                       text_of(setting, "unit"), text_of(setting, "description"));
+}
+
+std::string render_applied(const json::value& applied) {
+    bool dry_run = flag_of(applied, "dry_run");
+    auto change = text_of(applied, "change");
+    std::string out =
+        fmt::format("{}: {}{}", text_of(applied, "service"), dry_run ? "would be " : "", change);
+    if (number_of(applied, "version") > 0)
+        out += fmt::format(", version {}", number_of(applied, "version"));
+    out += '\n';
+    for (const auto& step : list_of(applied, "steps"))
+        if (const auto* text = step.if_string())
+            out += fmt::format("  {}\n", std::string_view(text->data(), text->size()));
+    return out;
+}
+
+std::string render_log_line(const json::value& line) {
+    return fmt::format("{} {} {} {}\n", text_of(line, "at"), number_of(line, "instance"),
+                       text_of(line, "stream"), text_of(line, "text"));
+}
+
+std::string render_error(const json::value& body) {
+    const auto& error = member_of(body, "error");
+    auto message = text_of(error, "message");
+    auto next = text_of(error, "next");
+    std::string out = "error: " + (message.empty() ? pretty(body) : message + "\n");
+    return next.empty() ? out : out + "next: " + next + "\n";
+}
+
+}  // namespace holdfast::cli

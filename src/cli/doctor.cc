@@ -109,6 +109,15 @@ Check user_check(const MachineFacts& facts) {
 
 }  // namespace
 
+std::string_view verdict_name(Verdict verdict) {
+    switch (verdict) {
+        case Verdict::ok: return "ok";
+        case Verdict::warning: return "warning";
+        case Verdict::failure: return "failure";
+    }
+    return "unknown";
+}
+
 std::vector<Check> judge(const MachineFacts& facts) {
     return {kernel_check(facts), user_check(facts),   cgroup_check(facts),
             memory_check(facts), files_check(facts),  keeper_check(facts),

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.h"
@@ -38,6 +39,9 @@ struct Check {
     std::string found;
     std::string next;  // What to do; empty when ok.
 };
+
+// "ok", "warning", "failure"
+std::string_view verdict_name(Check::Verdict verdict);
 
 std::vector<Check> judge(const MachineFacts& facts);
 

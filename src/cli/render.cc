@@ -328,6 +328,31 @@ std::string render_log_line(const json::value& line) {
                        text_of(line, "stream"), text_of(line, "text"));
 }
 
+std::string render_checks(const std::vector<Check>& checks) {
+    Table table({{.title = "CHECK"}, {.title = "RESULT"}, {.title = "FOUND"}});
+    std::string advice;
+    int problems = 0;
+    for (const auto& check : checks) {
+        table.add({check.name, std::string(verdict_name(check.verdict)), check.found});
+        if (check.next.empty()) continue;
+        ++problems;
+        constexpr std::size_t width = 80;
+        advice += "\n" + wrap(check.name + ": " + check.next, width, 2) + "\n";
+    }
+    auto text = table.render(80) + advice;
+    return text + (problems == 0 ? "\nThis machine has what Holdfast needs.\n" : "");
+}
+
+json::value checks_json(const std::vector<Check>& checks) {
+    json::array list;
+    for (const auto& check : checks)
+        list.push_back({{"check", check.name},
+                        {"result", verdict_name(check.verdict)},
+                        {"found", check.found},
+                        {"next", check.next}});
+    return json::object{{"checks", std::move(list)}};
+}
+
 std::string render_error(const json::value& body) {
     const auto& error = member_of(body, "error");
     auto message = text_of(error, "message");

@@ -7,8 +7,10 @@
 #include <boost/json/value.hpp>
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "base/time.h"
+#include "cli/doctor.h"
 
 namespace holdfast::cli {
 
@@ -29,6 +31,9 @@ std::string render_settings(const boost::json::value& settings, const Page& page
 std::string render_setting(const boost::json::value& setting);
 std::string render_applied(const boost::json::value& applied);
 std::string render_log_line(const boost::json::value& line);
+
+std::string render_checks(const std::vector<Check>& checks);
+boost::json::value checks_json(const std::vector<Check>& checks);
 
 // {"error": {...}} as two lines: what is wrong, and what to do.
 std::string render_error(const boost::json::value& body);

@@ -152,6 +152,17 @@ TEST(Render, UsersAndSettings) {
                   render_users(users, page()) + render_settings(settings, page()));
 }
 
+TEST(Render, Checks) {
+    using Verdict = Check::Verdict;
+    expect_golden("checks",
+                  render_checks({{"kernel", Verdict::ok, "Linux 6.1.0", ""},
+                                 {"cgroups", Verdict::warning, "none writable",
+                                  "limits on memory and cpu cannot be enforced: run as root, or "
+                                  "delegate the controllers to this user (systemd: Delegate=yes)"},
+                                 {"keeper", Verdict::failure, "No such file or directory",
+                                  "install holdfast-keeper in the same directory as holdfast"}}));
+}
+
 TEST(Render, ErrorsEndWithWhatToDo) {
     json::value body{{"error",
                       {{"code", "not_found"},

@@ -1,0 +1,1 @@
+# The client: for probes, webhooks and the command line.

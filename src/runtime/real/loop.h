@@ -1,12 +1,12 @@
 // EventLoop: one thread on which everything of a node runs, over epoll.
 //
-// It gives the edges of this room what they need: time, readiness of descriptors, signals, and a few
-// threads for calls that block. The REST server brings its own Asio handlers, so Asio's io_context
-// is the outer loop; our own readiness and timers are one descriptor in it (real/reactor.h). That
-// keeps Boost out of every header and out of all but two files of this room.
+// It gives the edges of this room what they need: time, readiness of descriptors, signals, and a
+// few threads for calls that block. The REST server brings its own Asio handlers, so Asio's
+// io_context is the outer loop; our own readiness and timers are one descriptor in it
+// (real/reactor.h). That keeps Boost out of every header and out of all but two files of this room.
 //
-// Thread-safe: post() and stop(). All else on the thread that calls run(). Every Task made here must
-// be destroyed before the loop.
+// Thread-safe: post() and stop(). All else on the thread that calls run(). Every Task made here
+// must be destroyed before the loop.
 #pragma once
 
 #include <coroutine>
@@ -52,20 +52,21 @@ class EventLoop {
     // CLOCK_BOOTTIME: a suspended machine sees the time it slept.
     Clock& clock();
 
-    // Done when the descriptor has something to read (or an end, or an error), or room to write. May
-    // be done too early, so try again after it. Regular files are always ready. The descriptor stays
-    // open until the Task is done or destroyed. Any number may wait for one descriptor.
+    // Done when the descriptor has something to read (or an end, or an error), or room to write.
+    // May be done too early, so try again after it. Regular files are always ready. The descriptor
+    // stays open until the Task is done or destroyed. Any number may wait for one descriptor.
     Task<void> readable(int fd);
     Task<void> writable(int fd);
 
     // The next of these signals to come. From the first call on that names it, a signal is taken by
-    // the loop for good: it no longer ends the process, and waits, merged with its like, for the next
-    // call that names it.
+    // the loop for good: it no longer ends the process, and waits, merged with its like, for the
+    // next call that names it.
     Task<int> next_signal(std::vector<int> signals);
 
     // Calls `job` on a thread of the pool and hands its value back here; for calls that block. The
     // job must own all it touches: once the Task has been awaited the job runs to its end, even if
-    // the Task is destroyed meanwhile. What it owned and returned is destroyed on the loop's thread.
+    // the Task is destroyed meanwhile. What it owned and returned is destroyed on the loop's
+    // thread.
     template <class F>
     Task<std::invoke_result_t<F&>> on_pool(F job);
 

@@ -42,8 +42,8 @@ struct DiskSpace {
     std::uint64_t free_bytes = 0;  // To us, not to root.
 };
 
-// Errors: not_found, conflict, exhausted (no space), corrupt (I/O error on read), unavailable
-// (read-only file system, I/O error on write).
+// Errors: not_found, conflict, exhausted (no space, no descriptors), corrupt (I/O error on read),
+// unavailable (read-only file system, I/O error on write), denied, invalid (such a path, such a file).
 class Disk {
   public:
     virtual ~Disk() = default;
@@ -56,9 +56,16 @@ class Disk {
     virtual Task<Result<DiskSpace>> space() = 0;
 };
 
-// Writes beside, syncs, renames, syncs the directory: after success the file holds `bytes` through
-// any crash; after failure or a crash it holds the old content or the new, never a mixture.
+// Errc::invalid unless the path is as described above; "" is the root.
+Result<void> check_path(std::string_view path);
+// The directory a path is in: "" for the root's own entries.
+std::string parent_path(std::string_view path);
+
+// Writes beside (PATH.new), syncs, renames, syncs the directory: after success the file holds `bytes`
+// through any crash; after failure or a crash it holds the old content or the new, never a mixture.
+// One at a time for each path; one whose Task was destroyed may still be at its last operation.
 Task<Result<void>> replace_file(Disk& disk, std::string path, std::string bytes);
+// Errc::exhausted if the file is larger than `size_max` bytes.
 Task<Result<std::string>> read_file(Disk& disk, std::string path, std::size_t size_max);
 
 }  // namespace holdfast::runtime

@@ -16,7 +16,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -45,7 +44,7 @@ struct DiskFaults {
 class SimDisk final : public Disk {
   public:
     SimDisk(Clock& clock, Random random, DiskFaults faults = {});
-    ~SimDisk() override;
+    ~SimDisk() override;  // After its files.
     SimDisk(const SimDisk&) = delete;
     SimDisk& operator=(const SimDisk&) = delete;
 
@@ -73,54 +72,64 @@ class SimDisk final : public Disk {
   private:
     friend class SimFile;
 
-    // A change of one file's bytes; a truncation where `length` is set.
+    // A change of a file's bytes: a write, or a truncation where `length` is set.
     struct Write {
         std::uint64_t offset = 0;
         std::string bytes;
         std::optional<std::uint64_t> length;
     };
+    struct Inode;
+    // shared_ptr: an inode is held by directory entries, current and durable ones, and by open files.
+    using InodePtr = std::shared_ptr<Inode>;
+    using Entries = std::map<std::string, InodePtr>;
+    // One atomic change of a directory: each name is set, or removed where null.
+    using EntryChange = std::vector<std::pair<std::string, InodePtr>>;
     struct Inode {
-        std::string current;
+        bool is_directory = false;
+        std::string current;  // Of a file.
         std::string durable;
         std::vector<Write> unsynced;
+        Entries entries;  // Of a directory.
+        Entries durable_entries;
+        std::vector<EntryChange> unsynced_entries;
     };
-    // shared_ptr: an inode is held by directory entries, durable ones too, and by open files.
-    using InodePtr = std::shared_ptr<Inode>;
-    using Entries = std::map<std::string, InodePtr>;  // Name to file.
-    // One atomic change of a directory: every named entry is set, or removed where null.
-    using EntryChange = std::vector<std::pair<std::string, InodePtr>>;
-    struct Directory {
-        Entries current;
-        Entries durable;
-        std::vector<EntryChange> unsynced;
+    struct Place {  // Where a path leads.
+        InodePtr parent;
+        std::string name;
+        InodePtr inode;  // Null if there is nothing.
     };
-    struct Operation;
 
     template <class T>
     Task<Result<T>> perform(std::function<Result<T>()> act);
-    void start(std::shared_ptr<Operation> operation);
-    void carry_out(std::shared_ptr<Operation> operation);
+    void start(std::function<void()> act);
+    void carry_out_due();
+    void arm();
 
+    InodePtr find(std::string_view path) const;
+    Result<Place> place(const std::string& path) const;
     Result<std::unique_ptr<File>> open_now(const std::string& path, OpenMode mode);
+    Result<void> make_directory_now(const std::string& path);
     Result<void> rename_now(const std::string& from, const std::string& to);
     Result<void> remove_now(const std::string& path);
     Result<std::string> read_now(Inode& inode, std::uint64_t offset, std::size_t count);
     Result<void> write_now(Inode& inode, Write write);
     Result<void> sync_now(Inode& inode);
-    Result<Directory*> directory_of(const std::string& path);
-    void change(Directory& directory, EntryChange entries);
+    Result<void> sync_directory_now(const std::string& path);
     std::uint64_t used_bytes() const;
-    void crash_inode(Inode& inode);
-    void crash_directory(Directory& directory);
+
+    void crash_file(Inode& inode);
+    void crash_directory(Inode& inode, std::vector<const Inode*>& visited);
     void apply_torn(std::string& bytes, const Write& write);
 
     Clock& clock_;
     Random random_;
     DiskFaults faults_;
-    std::map<std::string, Directory> directories_;  // By path; the root is "".
-    std::set<std::shared_ptr<Operation>> waiting_;
+    InodePtr root_;
+    // By due time, then in the order started.
+    std::map<std::pair<Instant, std::uint64_t>, std::function<void()>> waiting_;
     std::uint64_t operations_ = 0;
-    std::uint64_t generation_ = 0;  // Crashes so far: files of an earlier one are dead.
+    std::uint64_t crashes_ = 0;  // Files opened before the last one are dead.
+    Timer timer_;
 };
 
 }  // namespace holdfast::runtime

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "runtime/clock.h"
@@ -58,25 +59,29 @@ class SimStore final : public Store {
     class View;
     struct Pending;  // A write or flush that has not been answered.
 
-    Task<Result<void>> enqueue(std::optional<Batch> batch, Durability durability);
-    void show(std::uint64_t through);
+    Result<void> check(std::string_view key) const;  // Errc::corrupt where damage() says so.
+    Task<Result<void>> refuse();
+    Task<Result<void>> enqueue(Durability durability, bool fails);
     void complete_due();
     void arm();
-    Content& writable();
+    void show(std::uint64_t through);
+    void make_durable(std::uint64_t through);
 
+    // Batches are numbered from 1 in the order written; all up to durable_through_ are in durable_, all
+    // up to visible_through_ in *visible_.
     Clock& clock_;
     Random random_;
     StoreFaults faults_;
     Content durable_;
-    std::deque<Batch> written_;     // Since durable_; the first has number durable_through_ + 1.
-    std::uint64_t durable_through_ = 0;
-    std::uint64_t written_through_ = 0;
-    std::uint64_t visible_through_ = 0;
     std::shared_ptr<Content> visible_;  // shared_ptr: snapshots keep the version they saw.
+    std::deque<Batch> written_;         // Number durable_through_ + 1 and on.
+    std::uint64_t durable_through_ = 0;
+    std::uint64_t visible_through_ = 0;
+    std::uint64_t written_through_ = 0;
     std::deque<Pending> pending_;
     std::map<std::string, Content> checkpoints_;
-    std::map<std::string, bool, std::less<>> damaged_;
-    bool broken_ = false;
+    std::set<std::string, std::less<>> damaged_;
+    mutable bool broken_ = false;  // Also by a read that found damage.
     Timer timer_;
 };
 

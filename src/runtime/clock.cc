@@ -5,7 +5,7 @@
 namespace holdfast::runtime {
 
 std::string took_longer(const std::string& what, Duration limit) {
-    return what + " took longer than " + format_duration(limit);
+    return what + " took longer than " + format_duration_rough(limit);
 }
 
 }  // namespace holdfast::runtime

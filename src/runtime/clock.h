@@ -15,7 +15,8 @@ namespace holdfast::runtime {
 
 class Timer;
 
-// Timers in the order they are due; equal instants in the order they were armed. Pure: told the time.
+// Timers in the order they are due; equal instants in the order they were armed. Pure: told the
+// time.
 class TimerQueue {
   public:
     // When the next timer is due; Instant::max() if there is none.
@@ -59,8 +60,8 @@ class Timer {
     std::optional<TimerQueue::Due> due_;
 };
 
-// Real: CLOCK_BOOTTIME, so that a suspended machine sees the time it slept. Simulated: virtual time,
-// possibly skewed and drifting.
+// Real: CLOCK_BOOTTIME, so that a suspended machine sees the time it slept. Simulated: virtual
+// time, possibly skewed and drifting.
 class Clock {
   public:
     virtual ~Clock() = default;
@@ -71,9 +72,8 @@ class Clock {
 
     class Sleep {
       public:
-        Sleep(TimerQueue& queue, Instant at, bool due) : due_(due), at_(at), timer_(queue, [this] {
-            std::exchange(waiting_, {}).resume();
-        }) {}
+        Sleep(TimerQueue& queue, Instant at, bool due)
+            : due_(due), at_(at), timer_(queue, [this] { std::exchange(waiting_, {}).resume(); }) {}
         bool await_ready() const noexcept { return due_; }
         void await_suspend(std::coroutine_handle<> self) {
             waiting_ = self;
@@ -90,11 +90,16 @@ class Clock {
 
     // co_await clock.sleep_until(t); does not suspend if t has passed. Instant::max() never comes.
     Sleep sleep_until(Instant at) { return Sleep(timers(), at, at <= now()); }
-    Task<void> sleep_for(Duration duration) { co_await sleep_until(now() + duration); }
+    // A duration that leads past the end of time never ends.
+    Task<void> sleep_for(Duration duration) {
+        Instant start = now();
+        bool endless = duration > Instant::max() - start;
+        co_await sleep_until(endless ? Instant::max() : start + duration);
+    }
 };
 
-// The task's value, or Errc::unavailable "WHAT took longer than 1.5s" after the time limit, when the
-// task has been destroyed.
+// The task's value, or Errc::unavailable "WHAT took longer than 1.5s" after the time limit, when
+// the task has been destroyed.
 template <class T>
 Task<Result<T>> within(Clock& clock, Duration limit, std::string what, Task<Result<T>> task);
 

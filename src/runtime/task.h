@@ -13,10 +13,14 @@
 //
 // A Task lives on one thread: the one that first resumed it. Not thread-safe.
 //
-// Exceptions leave through the co_await that awaits the Task. One that leaves a task spawned in a
-// TaskGroup ends the process: no business logic throws.
+// Exceptions leave through the co_await that awaits the Task, also out of race() and all(). One
+// that leaves a task spawned in a TaskGroup ends the process: no business logic throws.
+//
+// However many tasks finish one after the other without suspending, the stack does not grow: a task
+// hands over to the next by symmetric transfer. Resuming a leaf, as a timer does, is a plain call.
 #pragma once
 
+#include <concepts>
 #include <coroutine>
 #include <cstddef>
 #include <exception>
@@ -50,7 +54,10 @@ class PromiseBase {
     Final final_suspend() noexcept { return {}; }
     void unhandled_exception() noexcept { exception_ = std::current_exception(); }
 
-    void continue_with(std::coroutine_handle<> continuation) { continuation_ = continuation; }
+    void continue_with(std::coroutine_handle<> continuation) {
+        HF_CHECK(!continuation_);  // Awaited twice.
+        continuation_ = continuation;
+    }
 
   protected:
     void rethrow() {
@@ -58,7 +65,7 @@ class PromiseBase {
     }
 
   private:
-    std::coroutine_handle<> continuation_ = std::noop_coroutine();
+    std::coroutine_handle<> continuation_;  // Set before the first resumption.
     std::exception_ptr exception_;
 };
 
@@ -66,7 +73,7 @@ template <class T>
 class Promise : public PromiseBase {
   public:
     Task<T> get_return_object();
-    template <class U>
+    template <class U = T>  // The default is what `co_return {};` means.
         requires std::convertible_to<U&&, T>
     void return_value(U&& value) {
         value_.emplace(std::forward<U>(value));
@@ -185,7 +192,9 @@ struct TaskGroup::Root {
     std::coroutine_handle<promise_type> frame;
 };
 
-inline TaskGroup::Root TaskGroup::run(TaskGroup*, Task<void> task) { co_await std::move(task); }
+inline TaskGroup::Root TaskGroup::run(TaskGroup*, Task<void> task) {
+    co_await std::move(task);
+}
 
 inline void TaskGroup::spawn(Task<void> task) {
     auto frame = run(this, std::move(task)).frame;
@@ -274,57 +283,74 @@ struct Meeting {
     }
 };
 
-template <class Slot, class T>
-Arm arm(Meeting* meeting, Slot* slot, Task<T> task) {
-    slot->emplace(co_await std::move(task));
-    co_return meeting->arrive();
-}
+// How a task of a race or a join ended.
+template <class T>
+class Landing {
+  public:
+    bool landed() const { return value_ || exception_; }
+    Kept<T> take() {
+        if (exception_) std::rethrow_exception(exception_);
+        return std::move(*value_);
+    }
+
+    static Arm arm(Meeting* meeting, Landing* landing, Task<T> task) {
+        try {
+            landing->value_.emplace(co_await keep(std::move(task)));
+        } catch (...) {
+            landing->exception_ = std::current_exception();
+        }
+        co_return meeting->arrive();
+    }
+
+  private:
+    std::optional<Kept<T>> value_;
+    std::exception_ptr exception_;
+};
+
+// Where the coroutine that awaits a race or a join waits for the tasks it has started.
+struct Rendezvous {
+    Meeting& meeting;
+    bool await_ready() noexcept { return meeting.missing == 0; }
+    void await_suspend(std::coroutine_handle<> self) noexcept { meeting.waiting = self; }
+    void await_resume() noexcept {}
+};
 
 }  // namespace detail
 
-// Both at once: done when both are. Each value in a tuple, std::monostate for void.
+// Both at once: done when both are. Each value in a tuple, std::monostate for void. If both threw,
+// the exception is the first one's.
 template <class A, class B>
 Task<std::tuple<detail::Kept<A>, detail::Kept<B>>> all(Task<A> a, Task<B> b) {
-    std::optional<detail::Kept<A>> from_a;
-    std::optional<detail::Kept<B>> from_b;
+    detail::Landing<A> from_a;
+    detail::Landing<B> from_b;
     detail::Meeting meeting{.waiting = {}, .missing = 2};
-    auto first = detail::arm(&meeting, &from_a, detail::keep(std::move(a)));
-    auto second = detail::arm(&meeting, &from_b, detail::keep(std::move(b)));
+    auto first = from_a.arm(&meeting, &from_a, std::move(a));
+    auto second = from_b.arm(&meeting, &from_b, std::move(b));
     first.frame.resume();
     second.frame.resume();
-    struct Wait {
-        detail::Meeting& meeting;
-        bool await_ready() noexcept { return meeting.missing == 0; }
-        void await_suspend(std::coroutine_handle<> self) noexcept { meeting.waiting = self; }
-        void await_resume() noexcept {}
-    };
-    co_await Wait{meeting};
-    co_return std::tuple(std::move(*from_a), std::move(*from_b));
+    co_await detail::Rendezvous{meeting};
+    auto value_a = from_a.take();
+    co_return std::tuple(std::move(value_a), from_b.take());
 }
 
 // Both at once: done when the first is; the other is then destroyed. If the first finishes without
-// suspending, the second is never started.
+// suspending, the second is never started. If both are done by the time the race looks, the first
+// wins.
 //
 // Race readiness, never reads: a loser that has already consumed something takes it along.
 template <class A, class B>
 Task<std::variant<detail::Kept<A>, detail::Kept<B>>> race(Task<A> a, Task<B> b) {
     using Outcome = std::variant<detail::Kept<A>, detail::Kept<B>>;
-    std::optional<detail::Kept<A>> from_a;
-    std::optional<detail::Kept<B>> from_b;
+    detail::Landing<A> from_a;
+    detail::Landing<B> from_b;
     detail::Meeting meeting{.waiting = {}, .missing = 1};
-    auto first = detail::arm(&meeting, &from_a, detail::keep(std::move(a)));
-    auto second = detail::arm(&meeting, &from_b, detail::keep(std::move(b)));
+    auto first = from_a.arm(&meeting, &from_a, std::move(a));
+    auto second = from_b.arm(&meeting, &from_b, std::move(b));
     first.frame.resume();
-    if (!from_a) second.frame.resume();
-    struct Wait {
-        detail::Meeting& meeting;
-        bool await_ready() noexcept { return meeting.missing == 0; }
-        void await_suspend(std::coroutine_handle<> self) noexcept { meeting.waiting = self; }
-        void await_resume() noexcept {}
-    };
-    co_await Wait{meeting};
-    if (from_a) co_return Outcome(std::in_place_index<0>, std::move(*from_a));
-    co_return Outcome(std::in_place_index<1>, std::move(*from_b));
+    if (!from_a.landed()) second.frame.resume();
+    co_await detail::Rendezvous{meeting};
+    if (from_a.landed()) co_return Outcome(std::in_place_index<0>, from_a.take());
+    co_return Outcome(std::in_place_index<1>, from_b.take());
 }
 
 }  // namespace holdfast::runtime

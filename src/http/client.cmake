@@ -1,1 +1,17 @@
 # The client: for probes, webhooks and the command line.
+find_package(OpenSSL REQUIRED COMPONENTS SSL Crypto)
+
+hf_library(http_client_core
+    SOURCES response_parser.cc url.cc
+    USES base)
+hf_library(http_client
+    SOURCES client.cc tls_client.cc
+    USES http_client_core runtime_core OpenSSL::SSL OpenSSL::Crypto)
+
+hf_test(http_client_core_test
+    SOURCES response_parser_test.cc url_test.cc
+    USES http_client_core)
+hf_fuzzer(response_parser_fuzz
+    SOURCE response_parser_fuzz.cc
+    USES http_client_core
+    CORPUS fuzz/response_parser)

@@ -81,10 +81,22 @@ class Client {
 
   private:
     using Connection = std::unique_ptr<runtime::Stream>;
+    struct Answer {
+        Connection stream;
+        ResponseParser parser;    // Past the head.
+        std::string body_begun{};  // What came with the head: parsed, and not yet.
+        std::string unparsed{};
+    };
     runtime::Task<Result<Connection>> open(Url url, std::optional<runtime::Endpoint> peer);
+    runtime::Task<Result<Answer>> ask(Url url, std::optional<runtime::Endpoint> peer,
+                                      Request request, ResponseParser::Options limits, bool* sent);
+    runtime::Task<Result<void>> read_body(Answer& answer,
+                                          std::function<bool(std::string_view)> on_body);
     runtime::Task<Result<Response>> exchange(Url url, std::optional<runtime::Endpoint> peer,
                                              Request request, std::uint64_t body_bytes_max,
                                              bool* sent);
+    runtime::Task<Result<Response>> fetch_from(std::optional<runtime::Endpoint> peer, Url url,
+                                               Request request, CallOptions options);
 
     Edges edges_;
 };

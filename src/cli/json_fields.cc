@@ -35,6 +35,12 @@ std::int64_t number_of(const json::value& object, std::string_view member) {
     return 0;
 }
 
+double real_of(const json::value& object, std::string_view member) {
+    const auto& value = member_of(object, member);
+    if (const auto* real = value.if_double()) return *real;
+    return static_cast<double>(number_of(object, member));
+}
+
 bool flag_of(const json::value& object, std::string_view member) {
     const auto* flag = member_of(object, member).if_bool();
     return flag && *flag;

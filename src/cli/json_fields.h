@@ -13,6 +13,7 @@ namespace holdfast::cli {
 
 std::string text_of(const boost::json::value& object, std::string_view member);
 std::int64_t number_of(const boost::json::value& object, std::string_view member);
+double real_of(const boost::json::value& object, std::string_view member);
 bool flag_of(const boost::json::value& object, std::string_view member);
 std::optional<WallTime> time_of(const boost::json::value& object, std::string_view member);
 

@@ -211,6 +211,7 @@ void Command::add_changing_verbs() {
     deploy_verb->add_option("--env", deploy_.env, "NAME=VALUE, added to the spec's")
         ->take_all()
         ->expected(1);
+    deploy_verb->add_flag("--dry-run", common_.dry_run, "only show what would change");
     deploy_verb->add_option("COMMAND", deploy_.command, "after --: replaces the spec's command");
 
     auto* rollback_verb = service_verb("rollback", "go back to an earlier version",
@@ -220,6 +221,7 @@ void Command::add_changing_verbs() {
     });
     rollback_verb->add_option("--to", version_to_, "which one [the last that was live]")
         ->check(CLI::PositiveNumber);
+    rollback_verb->add_flag("--dry-run", common_.dry_run, "only show what would change");
     rollback_verb->add_flag("--with-data", with_data_, "not available yet");
 
     auto* restart_verb = service_verb("restart", "replace the instances by fresh ones",

@@ -28,9 +28,10 @@ std::string moment(const json::value& object, std::string_view member) {
     return text.substr(0, 10) + " " + text.substr(11, 8);  // To the second; the zone is in the title.
 }
 
+// The state, with a star while a rollout is under way.
 std::string state_of(const json::value& service) {
     auto state = text_of(service, "state");
-    bool deploying = flag_of(service, "deploying");
+    bool deploying = !member_of(service, "rollout").is_null();
     return deploying && state != "deploying" ? state + "*" : state;
 }
 
@@ -46,27 +47,27 @@ std::string service_table(const json::array& services, const Page& page) {
         auto ready = fmt::format("{}/{}", number_of(service, "ready"), number_of(service, "wanted"));
         table.add({text_of(service, "name"), state_of(service), job ? "job" : ready,
                    fmt::format("{}", number_of(service, "version")), age(service, "since", page)});
-        deploying = deploying || flag_of(service, "deploying");
+        deploying = deploying || state_of(service).ends_with('*');
     }
     return table.render(page.width) + (deploying ? "* a deploy is under way\n" : "");
 }
 
-std::string exit_words(const json::value& exit) {
-    if (exit.is_null()) return "";
-    auto by = text_of(exit, "by");
-    std::string how = "unknown exit code";
-    if (!member_of(exit, "code").is_null())
-        how = fmt::format("exit code {}", number_of(exit, "code"));
-    if (!member_of(exit, "signal").is_null())
-        how = fmt::format("signal {}", number_of(exit, "signal"));
-    if (by == "oom") return how + ", out of memory";
-    if (by == "outside") return how + " from outside";
-    if (by == "holdfast") return how + ", stopped by Holdfast";
-    return how;
-}
-
 void append_wrapped(std::string& out, std::string_view text, const Page& page, std::size_t indent) {
     out += std::string(indent, ' ') + wrap(text, page.width - indent, indent) + '\n';
+}
+
+std::string keeper_words(const json::value& keeper, const Page& page) {
+    std::string out;
+    const auto& deaths = list_of(keeper, "node_deaths");
+    if (!deaths.empty())
+        append_wrapped(out,
+                       fmt::format("node restarted {} times, last {} ago: {}",
+                                   number_of(keeper, "node_restarts"),
+                                   age(deaths.back(), "at", page), text_of(deaths.back(), "reason")),
+                       page, 0);
+    if (auto took_over = text_of(keeper, "took_over"); !took_over.empty())
+        append_wrapped(out, "keeper took over: " + took_over, page, 0);
+    return out;
 }
 
 std::string instance_table(const json::array& instances, const Page& page) {
@@ -83,7 +84,7 @@ std::string instance_table(const json::array& instances, const Page& page) {
                    runs ? fmt::format("{}", number_of(instance, "pid")) : "-",
                    fmt::format("{}", number_of(instance, "version")), age(instance, "since", page),
                    fmt::format("{}", number_of(instance, "restarts")),
-                   exit_words(member_of(instance, "last_exit"))});
+                   text_of(member_of(instance, "last_exit"), "reason")});
     }
     return table.render(page.width);
 }
@@ -104,6 +105,64 @@ std::string instance_notes(const json::array& instances, const Page& page) {
                                page, 2);
     }
     return out.empty() ? out : "\n" + out;
+}
+
+std::string incident_words(const json::array& incidents, const Page& page) {
+    std::string out;
+    constexpr std::size_t shown_max = 5;
+    std::size_t skip = incidents.size() > shown_max ? incidents.size() - shown_max : 0;
+    if (!incidents.empty())
+        out += fmt::format("\n{} {}", incidents.size(),
+                           incidents.size() == 1 ? "incident" : "incidents");
+    if (skip > 0) out += fmt::format(", the last {}", shown_max);
+    if (!incidents.empty()) out += ":\n";
+    for (const auto& incident : incidents) {
+        if (skip > 0) {
+            --skip;
+            continue;
+        }
+        auto lasted = format_duration_rough(std::chrono::milliseconds(static_cast<std::int64_t>(
+            1000 * real_of(incident, "lasted_seconds"))));
+        bool over = !member_of(incident, "ended").is_null();
+        auto line = fmt::format("{}  {} {}{}: {}", moment(incident, "began"),
+                                text_of(incident, "worst"), over ? "for " : "since ", lasted,
+                                text_of(incident, "cause"));
+        if (over) line += "; " + text_of(incident, "resolution");
+        append_wrapped(out, line, page, 2);
+    }
+    return out;
+}
+
+std::string event_words(const json::value& event) {
+    auto subject = text_of(event, "subject");
+    auto words = subject.substr(subject.find('/') + 1);
+    auto from = text_of(event, "from");
+    auto to = text_of(event, "to");
+    if (!from.empty() && !to.empty()) words += fmt::format(": {} -> {}", from, to);
+    else words += ": " + (to.empty() ? text_of(event, "kind") : to);
+    if (auto reason = text_of(event, "reason"); !reason.empty()) words += ": " + reason;
+    return words;
+}
+
+std::string rollout_words(const json::value& service, const Page& page) {
+    std::string out;
+    const auto& rollout = member_of(service, "rollout");
+    if (!rollout.is_null()) {
+        auto line = fmt::format("deploying version {} ({}): {}, {}/{} replaced, for {}",
+                                number_of(rollout, "version"), text_of(rollout, "strategy"),
+                                text_of(rollout, "phase"), number_of(rollout, "replaced"),
+                                number_of(rollout, "wanted"), age(rollout, "since", page));
+        if (auto reason = text_of(rollout, "reason"); !reason.empty()) line += ": " + reason;
+        append_wrapped(out, line, page, 2);
+    }
+    const auto& last = member_of(service, "last_rollout");
+    auto outcome = text_of(last, "outcome");
+    if (!outcome.empty() && outcome != "live")
+        append_wrapped(out,
+                       fmt::format("version {} {} {} ago: {}", number_of(last, "version"), outcome,
+                                   age(last, "at", page), text_of(last, "reason")),
+                       page, 2);
+    return out;
 }
 
 std::string command_words(const json::array& command) {
@@ -158,8 +217,10 @@ std::string render_status(const json::value& status, const Page& page) {
     std::string head = fmt::format("{}: {}", text_of(node, "name"), health);
     if (auto summary = text_of(status, "summary"); !summary.empty()) head += ", " + summary;
     std::string out = cut_to(head, page.width) + '\n';
-    out += fmt::format("node up {} (pid {}), keeper {} (pid {})\n", age(node, "started", page),
-                       number_of(node, "pid"), text_of(keeper, "state"), number_of(keeper, "pid"));
+    out += fmt::format("node up {} (pid {}), keeper {}", age(node, "started", page),
+                       number_of(node, "pid"), text_of(keeper, "state"));
+    if (number_of(keeper, "pid") != 0) out += fmt::format(" (pid {})", number_of(keeper, "pid"));
+    out += '\n' + keeper_words(keeper, page);
 
     const auto& services = list_of(status, "services");
     if (services.empty()) out += "\nNo services yet: declare one with holdfast apply FILE\n";
@@ -192,14 +253,14 @@ std::string render_service(const json::value& service, const Page& page) {
                             state_of(service), age(service, "since", page),
                             number_of(service, "version"), number_of(service, "ready"),
                             number_of(service, "wanted"));
-    const auto& listen = member_of(service, "listen");
-    if (!listen.is_null())
-        head += fmt::format(", {} on {}:{}", text_of(listen, "protocol"), text_of(listen, "address"),
-                            number_of(listen, "port"));
+    if (number_of(service, "port") != 0)
+        head += fmt::format(", listens on {}:{}", text_of(service, "address"),
+                            number_of(service, "port"));
     std::string out;
     append_wrapped(out, head, page, 0);
     if (auto reason = text_of(service, "reason"); !reason.empty())
         append_wrapped(out, reason, page, 2);
+    out += rollout_words(service, page);
     const auto& instances = list_of(service, "instances");
     if (!instances.empty())
         out += "\n" + instance_table(instances, page) + instance_notes(instances, page);
@@ -210,26 +271,36 @@ std::string render_history(const json::value& versions, const Page& page) {
     Table table({{.title = "VERSION", .align = Column::Align::right},
                  {.title = "MADE (UTC)"},
                  {.title = "CAUSE"},
-                 {.title = "BY"},
-                 {.title = "OUTCOME", .fit = Column::Fit::shrink},
+                 {.title = "BY", .fit = Column::Fit::shrink},
+                 {.title = "OUTCOME"},
                  {.title = "COMMAND", .fit = Column::Fit::shrink}});
+    std::string reasons;
     for (const auto& version : list_of(versions, "versions")) {
-        auto number = fmt::format("{}{}", flag_of(version, "current") ? "*" : "",
-                                  number_of(version, "version"));
-        table.add({number, moment(version, "created"), text_of(version, "cause"),
-                   text_of(version, "by"), text_of(version, "outcome"),
-                   command_words(list_of(version, "command"))});
+        auto number = number_of(version, "version");
+        auto cause = text_of(version, "cause");
+        if (auto restores = number_of(version, "restores")) cause += fmt::format(" to {}", restores);
+        const auto& outcome = member_of(version, "outcome");
+        table.add({fmt::format("{}{}", flag_of(version, "current") ? "*" : "", number),
+                   moment(version, "created"), cause, text_of(version, "by"),
+                   text_of(outcome, "state"), command_words(list_of(version, "command"))});
+        auto state = text_of(outcome, "state");
+        bool worth_a_line = state == "failed" || state == "rolled_back";
+        if (auto reason = text_of(outcome, "reason"); worth_a_line && !reason.empty())
+            append_wrapped(reasons, fmt::format("{} {}: {}", number, state, reason), page, 2);
     }
-    return table.render(page.width) + "* the current version\n";
+    return table.render(page.width) + "* the current version\n" +
+           (reasons.empty() ? "" : "\n" + reasons);
 }
 
 std::string render_why(const json::value& why, const Page& page) {
     std::string out;
-    append_wrapped(out,
-                   fmt::format("{}: {} for {}", text_of(why, "service"), text_of(why, "state"),
-                               age(why, "since", page)),
-                   page, 0);
+    auto service = text_of(why, "service");
+    auto state = text_of(why, "state");
+    if (state.empty()) return service + ": nothing has been recorded of it yet\n";
+    append_wrapped(out, fmt::format("{}: {} for {}", service, state, age(why, "since", page)), page, 0);
     if (auto reason = text_of(why, "reason"); !reason.empty()) append_wrapped(out, reason, page, 2);
+    out += incident_words(list_of(why, "incidents"), page);
+
     std::string day;
     for (const auto& event : list_of(why, "timeline")) {
         auto at = text_of(event, "at");
@@ -239,19 +310,21 @@ std::string render_why(const json::value& why, const Page& page) {
             out += "\n" + day + " (UTC)\n";
         }
         constexpr std::size_t indent = 14;  // Under the text after the time.
-        auto line = fmt::format("{}  {}: {}", at.substr(11, 12), text_of(event, "subject"),
-                                text_of(event, "what"));
-        if (auto reason = text_of(event, "reason"); !reason.empty()) line += ": " + reason;
-        out += wrap(line, page.width, indent) + '\n';
+        auto depth = static_cast<std::size_t>(std::clamp<std::int64_t>(number_of(event, "indent"), 0, 4));
+        auto line = at.substr(11, 12) + std::string(2 + 2 * depth, ' ') + event_words(event);
+        out += wrap(line, page.width, indent + 2 * depth) + '\n';
     }
     return out;
 }
 
 std::string render_runs(const json::value& runs, const Page& page) {
     std::string out;
-    if (auto next = moment(runs, "next"); next != "-") out = "next run at " + next + " UTC\n\n";
+    append_wrapped(out, fmt::format("{}: {}", text_of(runs, "service"), text_of(runs, "reason")), page,
+                   0);
+    if (auto next = moment(runs, "next"); next != "-") out += "next run at " + next + " UTC\n";
     const auto& list = list_of(runs, "runs");
     if (list.empty()) return out + "No runs yet.\n";
+    out += '\n';
     Table table({{.title = "RUN", .align = Column::Align::right},
                  {.title = "DUE (UTC)"},
                  {.title = "STATE"},
@@ -261,8 +334,9 @@ std::string render_runs(const json::value& runs, const Page& page) {
     for (const auto& run : list) {
         auto started = time_of(run, "started");
         auto ended = time_of(run, "ended");
-        table.add({fmt::format("{}", number_of(run, "run")), moment(run, "due"),
-                   text_of(run, "state"), fmt::format("{}", number_of(run, "tries")),
+        auto state = text_of(run, "state");
+        if (auto times = number_of(run, "times"); times > 1) state += fmt::format(" x{}", times);
+        table.add({fmt::format("{}", number_of(run, "run")), moment(run, "due"), state, fmt::format("{}", number_of(run, "tries")),
                    started && ended ? format_duration_rough(*ended - *started) : "-",
                    text_of(run, "reason")});
     }
@@ -313,14 +387,26 @@ std::string render_applied(const json::value& applied) {
     bool dry_run = flag_of(applied, "dry_run");
     auto change = text_of(applied, "change");
     std::string out =
-        fmt::format("{}: {}{}", text_of(applied, "service"), dry_run ? "would be " : "", change);
-    if (number_of(applied, "version") > 0)
-        out += fmt::format(", version {}", number_of(applied, "version"));
+        fmt::format("{}: {}{}", text_of(applied, "service"),
+                    dry_run && change != "unchanged" ? "would be " : "", change);
+    if (auto version = number_of(applied, "version"))
+        out += fmt::format(", version {}", version);
     out += '\n';
-    for (const auto& step : list_of(applied, "steps"))
-        if (const auto* text = step.if_string())
-            out += fmt::format("  {}\n", std::string_view(text->data(), text->size()));
+    for (const auto& field : list_of(applied, "changes")) {
+        auto from = text_of(field, "from");
+        auto to = text_of(field, "to");
+        out += fmt::format("  {}: {} -> {}\n", text_of(field, "key"), from.empty() ? "(absent)" : from,
+                           to.empty() ? "(absent)" : to);
+    }
+    for (const auto& warning : list_of(applied, "warnings"))
+        if (const auto* text = warning.if_string())
+            out += fmt::format("warning: {}\n", std::string_view(text->data(), text->size()));
     return out;
+}
+
+std::string render_deleted(const json::value& deleted) {
+    return fmt::format("{}: {}deleted\n", text_of(deleted, "service"),
+                       flag_of(deleted, "dry_run") ? "would be stopped and " : "stopped and ");
 }
 
 std::string render_log_line(const json::value& line) {

@@ -30,6 +30,7 @@ std::string render_user_keys(const boost::json::value& keys);
 std::string render_settings(const boost::json::value& settings, const Page& page);
 std::string render_setting(const boost::json::value& setting);
 std::string render_applied(const boost::json::value& applied);
+std::string render_deleted(const boost::json::value& deleted);
 std::string render_log_line(const boost::json::value& line);
 
 std::string render_checks(const std::vector<Check>& checks);

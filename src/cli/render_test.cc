@@ -40,7 +40,16 @@ json::value service(const std::string& name, const std::string& state, int ready
     return {{"name", name},     {"kind", "server"}, {"state", state},
             {"reason", "exited with code 1 after 12ms, 3 times in a row; next start in 1.6s"},
             {"since", "2026-11-21T08:30:00.000Z"},  {"wanted", wanted},
-            {"ready", ready},   {"version", 12},    {"deploying", name == "shop"}};
+            {"ready", ready},   {"version", 12}};
+}
+
+json::value deploying_service() {
+    auto shown = service("shop", "ready", 3, 3);
+    shown.as_object()["rollout"] = {{"version", 12},     {"from", 11},
+                                    {"strategy", "hot"}, {"phase", "watching"},
+                                    {"replaced", 3},     {"wanted", 3},
+                                    {"reason", ""},      {"since", "2026-11-21T11:59:48.000Z"}};
+    return shown;
 }
 
 json::value node() {
@@ -48,7 +57,12 @@ json::value node() {
             {"version", "0.1.0"},
             {"pid", 4242},
             {"started", "2026-11-18T08:00:00.000Z"},
-            {"keeper", {{"state", "ok"}, {"pid", 4241}}}};
+            {"keeper",
+             {{"state", "ok"},
+              {"pid", 4241},
+              {"node_restarts", 2},
+              {"node_deaths",
+               {{{"at", "2026-11-21T11:50:00.000Z"}, {"reason", "killed by SIGKILL"}}}}}}};
 }
 
 TEST(Render, Status) {
@@ -56,7 +70,7 @@ TEST(Render, Status) {
         {"health", "degraded"},
         {"summary", "one machine: no redundancy"},
         {"node", node()},
-        {"services", {service("shop", "ready", 3, 3), service(long_name, "backing_off", 10, 20)}},
+        {"services", {deploying_service(), service(long_name, "backing_off", 10, 20)}},
         {"problems",
          {{{"subject", long_name},
            {"what", "exited with code 1 after 12ms, 3 times in a row, and is not ready"},
@@ -91,12 +105,19 @@ json::value instance(int index, const std::string& state, json::value last_exit)
 
 TEST(Render, Service) {
     auto shown = service(long_name, "degraded", 1, 2);
-    shown.as_object()["listen"] = {
-        {"protocol", "http"}, {"address", "127.0.0.1"}, {"port", 8080}, {"sockets", "inherit"}};
+    shown.as_object()["address"] = "127.0.0.1";
+    shown.as_object()["port"] = 8080;
+    shown.as_object()["rollout"] = deploying_service().at("rollout");
+    shown.as_object()["last_rollout"] = {{"version", 11},
+                                         {"outcome", "rolled_back"},
+                                         {"at", "2026-11-21T11:00:00.000Z"},
+                                         {"reason", "2 of 2 new instances exited with code 1"}};
     shown.as_object()["instances"] = {
-        instance(0, "ready", {{"at", "2026-11-21T11:58:00.000Z"}, {"by", "outside"}, {"signal", 9}}),
+        instance(0, "ready", {{"at", "2026-11-21T11:58:00.000Z"}, {"by", "outside"}, {"signal", 9},
+                             {"reason", "killed from outside by SIGKILL"}}),
         instance(1, "backing_off",
-                 {{"at", "2026-11-21T11:58:00.000Z"}, {"by", "itself"}, {"code", 1}})};
+                 {{"at", "2026-11-21T11:58:00.000Z"}, {"by", "itself"}, {"code", 1},
+                  {"reason", "exited with code 1"}})};
     expect_golden("service", render_service(shown, page()));
 }
 
@@ -105,11 +126,12 @@ TEST(Render, History) {
         {"service", "shop"},
         {"versions",
          {{{"version", 1}, {"created", "2026-11-20T10:00:00.000Z"}, {"by", "local:0"},
-           {"cause", "apply"}, {"current", false}, {"outcome", "superseded"},
+           {"cause", "apply"}, {"current", false}, {"outcome", {{"state", "rolled_back"}, {"reason", "never ready within 60s"}}},
            {"command", {"/opt/shop/bin/shop", "--port", "${PORT}"}}},
           {{"version", 2}, {"created", "2026-11-21T10:00:00.000Z"}, {"by", "ann"},
            {"cause", "deploy"}, {"current", true},
-           {"outcome", "live: watched for 30s without a failure"},
+           {"restores", 1},
+           {"outcome", {{"state", "live"}, {"reason", "watched for 30s without a failure"}}},
            {"command", {"/opt/shop/bin/shop", "--port", "${PORT}", "--with-more-words"}}}}}};
     expect_golden("history", render_history(versions, page()));
 }
@@ -120,18 +142,24 @@ TEST(Render, Why) {
         {"state", "ready"},
         {"since", "2026-11-21T11:59:00.000Z"},
         {"reason", "all 3 instances are ready"},
+        {"incidents",
+         {{{"began", "2026-11-20T23:59:59.900Z"}, {"ended", "2026-11-21T00:00:01.123Z"},
+           {"worst", "degraded"}, {"cause", "http:/ready answered 503 at 2 of 2 probes"},
+           {"resolution", "ready again"}, {"lasted_seconds", 1.223}}}},
         {"timeline",
-         {{{"at", "2026-11-20T23:59:59.900Z"}, {"subject", "shop.0"}, {"what", "ready -> unready"},
+         {{{"at", "2026-11-20T23:59:59.900Z"}, {"subject", "service/shop"}, {"kind", "state"},
+           {"from", "ready"}, {"to", "degraded"}, {"indent", 0},
            {"reason", "http:/ready answered 503 at 2 of 2 probes; the last took 12ms and said "
                       "\"database is away\""}},
-          {{"at", "2026-11-21T00:00:01.123Z"}, {"subject", "shop.0"}, {"what", "unready -> ready"},
-           {"reason", ""}}}}};
+          {{"at", "2026-11-21T00:00:01.123Z"}, {"subject", "instance/shop.0"}, {"kind", "run"},
+           {"from", ""}, {"to", "started"}, {"indent", 1}, {"reason", "as pid 12"}}}}};
     expect_golden("why", render_why(why, page()));
 }
 
 TEST(Render, Runs) {
     json::value runs{
         {"service", "report"},
+        {"reason", "succeeded 8h 28m ago, due again in 15h 30m"},
         {"next", "2026-11-22T03:30:00.000Z"},
         {"runs",
          {{{"run", 7}, {"due", "2026-11-21T03:30:00.000Z"}, {"started", "2026-11-21T03:30:00.010Z"},

@@ -103,11 +103,18 @@ int follow_progress(Session& session, const std::string& target, const std::opti
     });
     if (!answer) return print_error(answer.error());
     if (!answer->ok()) return refused(session, *answer);
-    if (last == "done") return exit_done;
+    if (last == "live") return exit_done;
     if (last == "progress" || last.empty())
         return print_error({Errc::in_doubt, "the node went away before it was done; look with "
                                             "`holdfast status` and `holdfast history SERVICE`"});
     return exit_failed;
+}
+
+// What a rollout would change, or the rollout itself.
+int roll_out(Session& session, const std::string& target, const json::object& request) {
+    if (session.dry_run)
+        return ask(session, "POST", target + "?dry_run=true", json_body(request), render_applied);
+    return follow_progress(session, target, json_body(request));
 }
 
 Result<std::string> read_text(const std::string& path) {
@@ -210,7 +217,7 @@ int apply_files(Session& session, const std::vector<std::string>& files, Wait wa
 
 int delete_service(Session& session, const std::string& service) {
     return ask(session, "DELETE",
-               service_target(service, session.dry_run ? "?dry_run=true" : ""), {}, render_applied);
+               service_target(service, session.dry_run ? "?dry_run=true" : ""), {}, render_deleted);
 }
 
 int deploy(Session& session, const std::string& service, const DeployChoices& choices) {
@@ -227,19 +234,20 @@ int deploy(Session& session, const std::string& service, const DeployChoices& ch
     if (!env.empty()) request["env"] = std::move(env);
     if (!choices.command.empty())
         request["command"] = json::array(choices.command.begin(), choices.command.end());
-    return follow_progress(session, service_target(service, "/deploy"), json_body(request));
+    return roll_out(session, service_target(service, "/deploy"), request);
 }
 
 int rollback(Session& session, const std::string& service, std::optional<int> to) {
     json::object request;
     if (to) request["to"] = *to;
-    return follow_progress(session, service_target(service, "/rollback"), json_body(request));
+    return roll_out(session, service_target(service, "/rollback"), request);
 }
 
 int restart(Session& session, const std::string& service, const std::optional<std::string>& mode) {
     json::object request;
     if (mode) request["mode"] = *mode;
-    return follow_progress(session, service_target(service, "/restart"), json_body(request));
+    return ask(session, "POST", service_target(service, "/restart"), json_body(request),
+               [&](const json::value& shown) { return render_service(shown, page(session)); });
 }
 
 int stop_service(Session& session, const std::string& service) {

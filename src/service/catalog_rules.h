@@ -37,9 +37,6 @@ std::optional<std::vector<std::string>> after_cycle(const AfterGraph& graph,
 // Every name that can be reached from `start`, itself excluded, sorted.
 std::vector<std::string> after_reach(const AfterGraph& graph, std::string_view start);
 
-// Why the spec cannot run as `instances`; Errc::invalid says what would have to change.
-Result<void> check_instances(const Spec& spec, int instances);
-
 struct HistoryEntry {
     Version version;
     std::optional<VersionOutcome> outcome;  // None: nobody has begun with it yet.

@@ -1,1 +1,20 @@
 # What a service is: its spec, and the catalog of specs and versions.
+
+hf_library(service_spec
+    SOURCES spec_keys.cc spec_parser.cc spec_parser_check.cc spec_parser_expand.cc spec_parser_later.cc
+        spec_parser_read.cc spec_parser_rules.cc spec_parser_toml.cc spec_writer.cc
+    USES base)
+hf_test(service_spec_test
+    SOURCES spec_keys_test.cc spec_parser_test.cc spec_writer_test.cc
+    USES service_spec)
+target_compile_definitions(service_spec_test
+    PRIVATE HF_SPEC_REFERENCE="${CMAKE_SOURCE_DIR}/docs/spec.md")
+hf_fuzzer(spec_parser_fuzz SOURCE spec_parser_fuzz.cc USES service_spec CORPUS corpus/spec_parser)
+
+# The reference page is made from the table of keys; a test holds it to that.
+hf_program(spec_reference_page SOURCES spec_reference_page.cc USES service_spec)
+set_target_properties(spec_reference_page PROPERTIES EXCLUDE_FROM_ALL ON
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
+add_custom_target(spec_reference
+    COMMAND spec_reference_page > ${CMAKE_SOURCE_DIR}/docs/spec.md
+    DEPENDS spec_reference_page)

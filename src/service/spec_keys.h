@@ -9,7 +9,7 @@
 namespace holdfast::service {
 
 struct SpecKey {
-    std::string_view path;     // Dotted: "listen.http". "env.NAME" and its like stand for any name.
+    std::string_view path;     // Dotted: "listen.http". "env" and its like hold any names.
     std::string_view type;     // For people, with its range: "duration, 10ms to 1h".
     std::string_view initial;  // The default as TOML; or in words, in parentheses: "(none)".
     std::string_view example;  // An accepted value, as TOML.

@@ -47,6 +47,9 @@ Result<Spec> parse_spec(std::string_view text, std::string_view file);
 // The rule for names of services: [a-z0-9]([-a-z0-9]*[a-z0-9])?, at most 63 characters, as in DNS.
 bool valid_service_name(std::string_view name);
 
+// Why the spec cannot run as so many instances; Errc::invalid says what would have to change.
+Result<void> check_instances(const Spec& spec, int instances);
+
 // Name and value. An instance's are PORT (with `listen`), HOLDFAST_SERVICE, HOLDFAST_INSTANCE,
 // HOLDFAST_NODE and HOLDFAST_EPOCH.
 using Variables = std::vector<std::pair<std::string, std::string>>;

@@ -324,6 +324,11 @@ class Holdfast:
     def why(self, name):
         return self.rest.get(f"/v1/services/{name}/why")
 
+    def told(self, name):
+        """All that is told of a service's past, as lines of text."""
+        return [f"{event['subject']}: {event['kind']} {event['from']} -> {event['to']}: {event['reason']} "
+                f"{event['details']}" for event in self.why(name)["timeline"]]
+
     def log_lines(self, name, *arguments):
         """What the service printed, as (stream, text)."""
         answer = self.cli("logs", name, "-o", "json", *arguments, check=0).stdout

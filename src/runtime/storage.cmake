@@ -4,6 +4,25 @@ hf_library(runtime_storage
     SOURCES disk.cc store.cc sim/disk.cc sim/store.cc
     USES runtime_core)
 
+hf_library(runtime_real_disk
+    SOURCES real/disk.cc
+    USES runtime_storage)
+
+# RocksDB is linked by whoever needs a real store, and by nobody else.
+find_path(HF_ROCKSDB_INCLUDE rocksdb/db.h REQUIRED)
+find_library(HF_ROCKSDB_LIBRARY rocksdb REQUIRED)
+hf_library(runtime_rocks
+    SOURCES real/rocks.cc real/rocks_durable_point.cc real/rocks_writer.cc
+    USES runtime_storage)
+target_include_directories(runtime_rocks SYSTEM PRIVATE ${HF_ROCKSDB_INCLUDE})
+target_link_libraries(runtime_rocks PRIVATE ${HF_ROCKSDB_LIBRARY} Threads::Threads)
+
 hf_test(storage_test
     SOURCES sim/disk_test.cc
     USES runtime_storage)
+
+hf_test(rocks_test
+    SOURCES real/rocks_test.cc
+    USES runtime_rocks)
+target_include_directories(rocks_test SYSTEM PRIVATE ${HF_ROCKSDB_INCLUDE})
+target_link_libraries(rocks_test PRIVATE ${HF_ROCKSDB_LIBRARY})

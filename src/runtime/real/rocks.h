@@ -29,6 +29,8 @@ class Env;
 
 namespace holdfast::runtime {
 
+class RocksWriter;
+
 struct RocksOptions {
     std::string directory;  // Created, parents too. The RocksDB is in DIRECTORY/db.
     std::size_t write_buffer_bytes = std::size_t{4} << 20;
@@ -47,8 +49,8 @@ class RocksStore final : public Store {
     // another process has it open; Errc::exhausted: no space; Errc::unavailable: the disk failed.
     static Result<std::unique_ptr<RocksStore>> open(RocksOptions options, Post post);
 
-    // Writes what was called for, then closes. Answers not yet given are dropped; snapshots must be
-    // gone.
+    // Writes and syncs what was called for, then closes; blocks. The answers still come if the loop
+    // goes on. Snapshots must be gone.
     ~RocksStore() override;
     RocksStore(const RocksStore&) = delete;
     RocksStore& operator=(const RocksStore&) = delete;
@@ -57,13 +59,13 @@ class RocksStore final : public Store {
     std::unique_ptr<Snapshot> snapshot() const override;
     Task<Result<void>> write(Batch batch, Durability durability) override;
     Task<Result<void>> flush() override;
-    Task<Result<void>> checkpoint(std::string directory) override;  // Absolute, or as the process sees it.
+    // The directory as the process sees it; it can be opened as a store of its own.
+    Task<Result<void>> checkpoint(std::string directory) override;
 
   private:
-    class Writer;
-    explicit RocksStore(std::unique_ptr<Writer> writer);
+    explicit RocksStore(std::unique_ptr<RocksWriter> writer);
 
-    std::unique_ptr<Writer> writer_;
+    std::unique_ptr<RocksWriter> writer_;
 };
 
 }  // namespace holdfast::runtime

@@ -31,6 +31,7 @@ struct Head {
     std::uint64_t restart_serial = 0;  // Rises with each `restart`.
     RestartMode restart_mode = RestartMode::automatic;
     std::vector<std::string> after;  // Of the current version, so that cycles are found from heads.
+    std::vector<VersionNumber> kept;  // The versions that exist, ascending.
 
     bool operator==(const Head&) const = default;
 };
@@ -46,7 +47,8 @@ struct Version {
     WallTime made;
     std::string author;
     Cause cause = Cause::apply;
-    VersionNumber restores = 0;  // Of a rollback: the version whose spec this is.
+    VersionNumber restores =
+        0;  // Of a rollback: the version whose spec this is, itself no rollback.
 
     bool operator==(const Version&) const = default;
 };

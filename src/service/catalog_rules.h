@@ -43,13 +43,18 @@ struct HistoryEntry {
     bool current = false;
 };
 
-// The newest version before the current one that was live, was not rolled back, and is not what the
-// current one restores. `history` is by number, ascending. Errc::not_found says that there is none.
+// The newest version before the current one that was live and whose spec is neither the current
+// one's nor one that has been rolled back. `history` is by number, ascending. Errc::not_found:
+// there is none.
 Result<VersionNumber> rollback_target(const std::vector<HistoryEntry>& history);
 
 // A service's outcome after `next` has been reported over `known`: `rolled_back` is final, and the
 // time of having become live is kept.
 VersionOutcome merge(const std::optional<VersionOutcome>& known, VersionOutcome next);
+
+// The newest version before `before` that was live and not rolled back.
+std::optional<VersionNumber> last_served(const std::map<VersionNumber, VersionOutcome>& outcomes,
+                                         VersionNumber before);
 
 inline constexpr std::size_t history_most = 100;
 

@@ -1,1 +1,8 @@
-# Keeping services alive.
+# Supervision: its cores, its shell and the output of what is supervised.
+hf_library(service_core
+    SOURCES backoff.cc instance.cc instance_action.cc instance_ready.cc rollout.cc service_core.cc
+        service_core_step.cc service_core_view.cc start_gate.cc supervisor_core.cc view.cc
+    USES base runtime_core)
+hf_test(service_core_test
+    SOURCES supervisor_core_test.cc
+    USES service_core)

@@ -120,6 +120,7 @@ struct ServiceView {
     std::optional<std::string> address;  // Of `listen`.
     std::uint16_t port = 0;
     std::vector<std::string> after;
+    std::vector<std::string> alert_to;  // Whom to tell of changes, from the spec.
 
     std::vector<InstanceView> instances;  // By index.
     std::optional<RolloutView> rollout;   // While one is under way.

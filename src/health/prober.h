@@ -24,11 +24,12 @@
 
 namespace holdfast::health {
 
-// Whom to ask. The last four are of exec probes: they run as the service does.
+// Whom to ask. All but address and port are for exec probes: they run as the service does.
 struct ProbeTarget {
     std::string address = "127.0.0.1";
     std::uint16_t port = 0;
-    std::string slot;  // The instance's: "shop/0"; its exec probes run in "shop/0?ready".
+    std::string slot;            // The instance's: "shop/0".
+    std::string role = "ready";  // Its probes run in slots of their own: "shop/0?ready.RUN".
     std::vector<std::pair<std::string, std::string>> env;
     std::string user;
     std::string directory;
@@ -38,8 +39,8 @@ class Prober {
   public:
     virtual ~Prober() = default;
 
-    // Never fails: what went wrong is the answer. Ends by itself after `timeout` at the latest;
-    // destroying the Task abandons the probe. At most one per slot and kind at a time.
+    // Never fails: what went wrong is the answer. Destroying the Task abandons the probe, which is how
+    // its time-out is kept; it also ends by itself a second after `timeout`.
     virtual runtime::Task<ProbeResult> probe(ProbeSpec spec, ProbeTarget target,
                                              Duration timeout) = 0;
 };
@@ -72,13 +73,16 @@ class MachineProber final : public Prober {
   private:
     struct ExecRun;
 
-    runtime::Task<ProbeResult> ask(ProbeSpec spec, ProbeTarget target, Duration timeout);
+    runtime::Task<Result<ProbeResult>> ask(ProbeSpec spec, ProbeTarget target, Duration timeout);
     runtime::Task<ProbeResult> ask_tcp(ProbeTarget target);
-    runtime::Task<ProbeResult> ask_http(std::string path, ProbeTarget target, Duration timeout);
-    runtime::Task<ProbeResult> ask_grpc(ProbeTarget target);
+    runtime::Task<ProbeResult> ask_http(std::string path, ProbeTarget target, Duration limit);
     runtime::Task<ProbeResult> ask_exec(ProbeSpec spec, ProbeTarget target, Duration timeout);
 
+    void abandon(runtime::RunId run);
+    void forget(runtime::RunId run);
+
     Edges edges_;
+    // Null: abandoned, its end is all that is waited for.
     std::map<runtime::RunId, ExecRun*> exec_runs_;
     runtime::TaskGroup cleaning_;  // Kills of abandoned exec probes.
 };

@@ -1,9 +1,20 @@
 # The edges to the world but for durable storage: time, randomness, network, processes.
 
+find_package(Boost 1.81 REQUIRED)
+
 hf_library(runtime_core
     SOURCES clock.cc endpoint.cc random.cc timer_queue.cc
     USES base)
 
+# Only loop.cc knows Boost.
+hf_library(runtime_real
+    SOURCES real/loop.cc real/network.cc real/pool.cc real/reactor.cc
+    USES runtime_core Threads::Threads Boost::headers)
+
 hf_test(runtime_test
     SOURCES clock_test.cc endpoint_test.cc random_test.cc task_test.cc
     USES runtime_core)
+
+hf_test(runtime_real_test
+    SOURCES real/loop_test.cc
+    USES runtime_real)

@@ -19,10 +19,13 @@ add_custom_target(spec_reference
     COMMAND spec_reference_page > ${CMAKE_SOURCE_DIR}/docs/spec.md
     DEPENDS spec_reference_page)
 
-find_package(Boost 1.81 REQUIRED COMPONENTS json)
+find_package(Boost 1.81 REQUIRED COMPONENTS json GLOBAL)
 hf_library(service_catalog_core
     SOURCES catalog_records.cc catalog_rules.cc
     USES service_spec Boost::json)
 hf_test(service_catalog_core_test
     SOURCES catalog_records_test.cc catalog_rules_test.cc
     USES service_catalog_core)
+hf_library(service_catalog
+    SOURCES artifact_hash.cc catalog.cc catalog_calls.cc catalog_desired.cc
+    USES service_catalog_core coord_core runtime_core base_crypto)

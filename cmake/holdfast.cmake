@@ -148,3 +148,13 @@ if(HF_FUZZ)
     file(WRITE ${CMAKE_BINARY_DIR}/fuzzers.txt "")
 endif()
 include(GoogleTest)
+
+# The contract names where they lie, so it holds for them however they were declared.
+function(hf_place_programs)
+    foreach(program holdfast holdfast-keeper)
+        if(TARGET ${program})
+            set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+        endif()
+    endforeach()
+endfunction()
+cmake_language(DEFER DIRECTORY ${CMAKE_SOURCE_DIR} CALL hf_place_programs)

@@ -27,6 +27,8 @@ Instance::Instance(InstanceId id, Outbox& out) : id_(std::move(id)), out_(out) {
 void Instance::want(Instant now, ReleasePtr release) {
     HF_CHECK(release);
     if (target_ && target_->content != release->content) known_to_notify_ = false;
+    // How to get to another release is asked anew: perhaps not hot.
+    if (target_ && !same_run(*target_, *release)) hot_wanted_ = false;
     target_ = std::move(release);
     backoff_.set_bounds(target_->spec.restart.backoff_least, target_->spec.restart.backoff_most);
     for (auto* run : {&main_, &second_}) {

@@ -132,7 +132,8 @@ class Instance {
     bool binds_itself() const;  // Any live run that does not inherit its socket.
     int failures() const { return backoff_.failures(); }
     VersionNumber version() const;           // Of the main run; 0: none.
-    std::optional<Instant> started() const;  // Of the run on its way to ready.
+    // Since when a run of it is on its way to ready.
+    std::optional<Instant> started(VersionNumber content) const;
     std::optional<Duration> time_to_ready() const { return time_to_ready_; }
     std::optional<runtime::RunId> main_run() const;
     InstanceState state() const { return state_; }

@@ -114,7 +114,7 @@ void Instance::notified(Instant now, runtime::RunId id, const runtime::Notified&
     bool fresh_watchdog = notified.watchdog && notified.watchdog != run->notified.watchdog;
     run->notified = notified;
     if (fresh_watchdog) run->watchdog = std::min(now, *notified.watchdog);
-    if (notified.ready) known_to_notify_ = true;
+    if (notified.ready && run->release->content == target_->content) known_to_notify_ = true;
     if (run->phase == Phase::starting && notified.ready) {
         const auto& ready = run->release->spec.health.ready;
         bool probe_decides = ready && (!coming(*run) || ready_probe_of(*run));
@@ -201,9 +201,12 @@ bool Instance::binds_itself() const {
            (second_ && !inherits_socket(second_->release->spec));
 }
 
-std::optional<Instant> Instance::started() const {
-    if (second_ && !second_leaves_ && second_->phase == Phase::starting) return second_->begun;
-    if (main_ && main_->phase == Phase::starting) return main_->begun;
+std::optional<Instant> Instance::started(VersionNumber content) const {
+    auto of = [content](const std::optional<Run>& run) {
+        return run && run->phase == Phase::starting && run->release->content == content;
+    };
+    if (!second_leaves_ && of(second_)) return second_->begun;
+    if (of(main_)) return main_->begun;
     return std::nullopt;
 }
 

@@ -43,7 +43,8 @@ void ServiceCore::steer(Instant now) {
         return entry.second.outdated() && entry.second.runs_other_than(release_->content);
     });
     if (other == instances_.end()) return steer_restart(now);
-    if (rollout_ && rollout_told_) return;  // It has failed, and was left as it is.
+    // One that has failed was left as it is.
+    if (rollout_ && rollout_told_ && hot_possible()) return;
     auto within = rollout_ ? rollout_->plan().ready_within
                            : ready_within(release_->spec.deploy.watch, std::nullopt);
     auto why = fmt::format("replaced by version {}", release_->version);
@@ -96,7 +97,7 @@ void ServiceCore::judge_rollout(Instant now) {
     for (auto& [index, instance] : instances_) {
         if (!instance.wanted()) continue;
         if (instance.ready() && instance.stands_for(rollout_->plan().content)) ++good;
-        auto started = instance.started();
+        auto started = instance.started(rollout_->plan().content);
         if (started && now - *started >= rollout_->plan().ready_within && !rolling_back_) {
             rollout_->start_is_slow(now);
         }
@@ -220,8 +221,9 @@ Instant ServiceCore::next_deadline() const {
     };
     for (const auto& [index, instance] : instances_) {
         next = std::min(next, instance.next_deadline());
-        auto started = instance.started();
-        if (started && rollout_) at(*started + rollout_->plan().ready_within);
+        if (!rollout_) continue;
+        auto started = instance.started(rollout_->plan().content);
+        if (started) at(*started + rollout_->plan().ready_within);
     }
     if (rollout_) at(rollout_->next_deadline());
     return next;

@@ -41,7 +41,9 @@ struct EmbeddedOptions {
 
 class EmbeddedCoordinator final : public Coordinator {
   public:
-    // Store and clock outlive it. Reads everything once, and so finds damage: Errc::corrupt.
+    // Store and clock outlive it. Reads everything once, and so finds damage: Errc::corrupt. Nothing
+    // an earlier coordinator wrote may be under way: where a Store object has had one before, flush()
+    // it first.
     static Result<std::unique_ptr<EmbeddedCoordinator>> open(runtime::Store& store,
                                                              runtime::Clock& clock,
                                                              EmbeddedOptions options = {});
@@ -76,7 +78,6 @@ class EmbeddedCoordinator final : public Coordinator {
     struct Group {
         Writes writes;
         std::vector<Decision> decisions;
-        Header header;
         std::size_t bytes = 0;
     };
     struct Lease {
@@ -91,24 +92,26 @@ class EmbeddedCoordinator final : public Coordinator {
                         Header header);
 
     Result<void> load();
+    Result<void> load_leases(const runtime::Snapshot& snapshot);
     Result<std::optional<std::string>> read(std::string_view store_key) const;
     Result<Listing> list_now(const std::string& prefix) const;
-    Result<void> accept(std::size_t bytes) const;
-    Result<Outcome> decide(const Transaction& transaction, Landed landed);
-    void stage(const std::vector<Replacement>& replacements, Decision decision);
+    Result<void> accept() const;
+    void write(std::string store_key, std::optional<std::string> value);
+    Landed stage(const std::vector<Replacement>& replacements, Decision decision);
     Landed after_all_decided();
-    Result<Landed> end_lease(LeaseId lease);
-    runtime::Task<Result<void>> await_landing(Landed landed, Errc when_late);
+    Result<Landed> end_lease(LeaseId id);
+    runtime::Task<Result<void>> await(Landed landed, Errc when_late);
     runtime::Task<void> write_groups();
-    void land(Group group);
-    void fail_everything(Group group, const Error& error);
+    runtime::Batch batch_of(const Writes& writes) const;
+    void land(std::vector<Decision> decisions);
+    void fail_all(std::vector<Decision> under_way, const Error& error);
     void end_due_leases();
     void arm();
 
     runtime::Store& store_;
     runtime::Clock& clock_;
     EmbeddedOptions options_;
-    Header decided_;  // With everything decided so far.
+    Header decided_;  // After everything decided so far.
     Feed feed_;
     std::map<LeaseId, Lease> leases_;
     Group gathering_;

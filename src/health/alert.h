@@ -78,6 +78,7 @@ struct AlertLimits {
     int tries_max = 50;
     Duration try_for = std::chrono::hours(4);
     std::size_t lines_max = 10'000;
+    std::size_t posting_max = 8;  // Attempts under way at a time.
 };
 
 // Not thread-safe. Instants passed in must never decrease.
@@ -103,7 +104,7 @@ class Alerting {
     // are told nothing more.
     Step observed(std::string_view service, const std::vector<std::string>& to, AlarmState state,
                   std::string reason, WallTime at, Instant now);
-    // The service is gone: what was told is resolved, then forgotten.
+    // The service is gone: what was told is resolved.
     Step forget(std::string_view service, std::string reason, WallTime at, Instant now);
     Step advance(Instant now);
     Step delivered(const AlertLineKey& line, Delivery delivery, std::string reason, Instant now);
@@ -111,24 +112,28 @@ class Alerting {
     Instant next_deadline() const;
     const AlertLine* find(const AlertLineKey& key) const;
     std::size_t waiting() const;  // Messages that have not been taken.
+    std::vector<std::string> services() const;  // With a line; sorted, each once.
 
   private:
     struct Line {
         AlertLine kept;
         bool posting = false;  // The shell has an attempt under way.
-        int attempts = 0;
-        Instant due = Instant::max();
+        int attempts = 0;      // Begun, of `telling`.
         Instant first_attempt;
-        bool forgotten = false;
+        Instant retry_due = Instant::max();  // Of `telling`.
+        Instant next_due = Instant::max();   // Of `next`, once `telling` is through.
     };
+    using Lines = std::map<AlertLineKey, Line>;
     void want(const AlertLineKey& key, Line& line, AlarmState state, const std::string& reason,
               WallTime at, Instant now, Step& step);
-    void settle(const AlertLineKey& key, Line& line, Instant now, Step& step);
+    void conclude(const AlertLineKey& key, Line& line, Step& step);
+    Instant due(const Line& line) const;
     Duration backoff(int attempts);
 
     AlertLimits limits_;
     runtime::Random random_;
-    std::map<AlertLineKey, Line> lines_;
+    Lines lines_;
+    std::size_t posting_ = 0;
 };
 
 // The body of the webhook. `node` and `external_url` are what the receiver is shown.

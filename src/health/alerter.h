@@ -1,6 +1,6 @@
 // The alerter: sends what Alerting decides, and keeps its lines under "a/" of the local store.
 //
-// Nothing waits for it: observed() and forget() return at once, run() does the rest. At most eight
+// Nothing waits for it: observed() and forget() return at once, run() does the rest. Up to eight
 // messages are on their way at a time, so one receiver that hangs does not hold up the others.
 //
 // Lives on one event loop, not thread-safe.
@@ -28,7 +28,6 @@ struct AlerterOptions {
     std::string node = "node";
     std::string external_url;  // Where people look: "http://127.0.0.1:7400".
     Duration post_limit = std::chrono::seconds(10);
-    std::size_t posts_max = 8;
     AlertLimits limits;
 };
 
@@ -54,6 +53,8 @@ class Alerter {
     runtime::Task<void> run();  // Ends only by being destroyed.
 
     std::size_t waiting() const;  // Messages that have not been taken.
+    // Of which somebody has been told, or is about to be: those that are gone by now want forget().
+    std::vector<std::string> services() const;
 
   private:
     struct State;

@@ -10,13 +10,11 @@ port=${HELLO_PORT:-8080}
 holdfast=$root/build/release/holdfast
 export HOLDFAST_NODE=http://127.0.0.1:$base
 
-answers() { "$holdfast" version >/dev/null && curl_like "$base" /readyz; }
-
-# Whether GET PATH on a port of loopback is answered with 200. Without curl, which not every machine has.
-curl_like() {
+# Whether the node says that it is ready. Without curl, which not every machine has.
+ready() {
     local line=""
-    { exec 9<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null || return 1
-    printf 'GET %s HTTP/1.1\r\nHost: localhost:%s\r\nConnection: close\r\n\r\n' "$2" "$1" >&9
+    { exec 9<>"/dev/tcp/127.0.0.1/$base"; } 2>/dev/null || return 1
+    printf 'GET /readyz HTTP/1.1\r\nHost: localhost:%s\r\nConnection: close\r\n\r\n' "$base" >&9
     read -r -t 2 line <&9 || true
     exec 9>&-
     [[ $line == *" 200 "* ]]
@@ -35,9 +33,9 @@ up=$!
 # Ctrl-C and SIGTERM reach the keeper once each, however this script was started; the second one means at once.
 trap 'kill -TERM "$up" 2>/dev/null || true' INT TERM
 
-until answers; do
+until ready; do
     kill -0 "$up" 2>/dev/null || { wait "$up"; break; }
-    read -r -t 0.1 <> <(:) || true
+    sleep 0.1
 done
 
 sed -e "s|@EXAMPLES@|$here|" -e "s|= 8080|= $port|" "$here/hello.toml" >"$data/hello.toml"

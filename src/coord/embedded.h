@@ -32,7 +32,7 @@ namespace holdfast::coord {
 
 struct EmbeddedOptions {
     Duration deadline = std::chrono::seconds(10);  // Of each call.
-    HistoryLimits history;
+    HistoryLimits history = {};
     // Decided and not yet durable; beyond it a call gets Errc::exhausted.
     std::size_t waiting_max = 4096;
     std::size_t waiting_bytes_max = std::size_t{16} << 20;

@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import platform
+import random
 import re
 import shutil
 import signal
@@ -30,8 +31,10 @@ sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
 import harness  # noqa: E402  Reads the environment set above.
 
-# runsv waits a second before it restarts what lived for less; nobody is killed younger than this.
+# runsv waits a second before it restarts what lived for less; nobody is killed younger than this, and up to a second
+# older, at random, so that a supervisor that looks once a second is not always met at the same moment of its turn.
 AGE_SECONDS = 1.2
+AGE_SECONDS_MORE = 1.0
 
 
 def boottime():
@@ -150,7 +153,8 @@ def respawn_ms(supervisor, kills):
         try:
             for count in range(1, kills + 1):
                 pid, started = record.wait_for(count)[-1]
-                harness.eventually(lambda: boottime() - started > AGE_SECONDS, "it is old enough")
+                age = AGE_SECONDS + random.random() * AGE_SECONDS_MORE
+                harness.eventually(lambda: boottime() - started > age, "it is old enough")
                 killed = boottime()
                 os.kill(pid, signal.SIGKILL)
                 taken.append((record.wait_for(count + 1)[-1][1] - killed) * 1000)

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -110,19 +111,39 @@ class Catalog {
                                                                  VersionNumber number);
 
   private:
-    struct Read;   // A head with the revision to compare with.
-    struct Draft;  // A version about to be made.
+    struct Read {  // A head with the revision to compare with.
+        std::optional<Head> head;
+        coord::Revision modified = 0;
+
+        bool exists() const { return head && !head->deleted; }
+    };
+    struct Draft;     // A version about to be made.
+    struct Artifact;  // What was found out about a spec's executable.
+    // Each failed try means that somebody else's change went through: there is nothing to wait for.
+    static constexpr int tries_max = 16;
+    template <class T>
+    using Tried = runtime::Task<Result<std::optional<T>>>;  // Nothing: somebody else was first.
 
     runtime::Task<Result<Read>> read_head(std::string name);
+    runtime::Task<Error> missing(std::string name);
     runtime::Task<Result<Version>> read_version(std::string name, VersionNumber number);
-    runtime::Task<Result<Plan>> try_apply(ApplyRequest request, Spec spec);
-    runtime::Task<Result<Plan>> try_deploy(DeployRequest request);
-    runtime::Task<Result<Plan>> try_rollback(RollbackRequest request);
-    runtime::Task<Result<Plan>> commit_version(Draft draft);
-    runtime::Task<Result<void>> check_after(Draft& draft);
-    runtime::Task<Result<void>> change_head(std::string name,
-                                            std::function<Result<void>(Head&)> change);
-    runtime::Task<Result<void>> prune(std::string name, VersionNumber current);
+    runtime::Task<Artifact> inspect(Spec spec);
+    Tried<Plan> try_apply(ApplyRequest request, Spec spec, Artifact artifact);
+    Tried<Plan> try_deploy(DeployRequest request);
+    Tried<Plan> try_rollback(RollbackRequest request);
+    runtime::Task<Result<Version>> rollback_version(std::string name, VersionNumber current,
+                                                    std::optional<VersionNumber> to);
+    Tried<Plan> make(Draft draft);
+    runtime::Task<Result<std::vector<coord::Compare>>> check_after(Draft& draft);
+    runtime::Task<Result<void>> leave_version(Draft& draft, coord::Transaction& transaction);
+    runtime::Task<Result<void>> forget_surplus(Draft& draft, coord::Transaction& transaction);
+    runtime::Task<Result<std::map<VersionNumber, VersionOutcome>>> outcomes(std::string name);
+    runtime::Task<Result<Head>> change_head(std::string name,
+                                            std::function<Result<void>(Head& head)> change);
+    runtime::Task<Result<Head>> change_head_of(
+        std::string name, std::function<Result<void>(Head& head, const Spec& spec)> change);
+    static std::unexpected<Error> kept_losing(std::string_view name);
+    WallTime now() const;
 
     coord::Coordinator& coordinator_;
     runtime::Clock& clock_;

@@ -54,7 +54,7 @@ class DesiredWatch {
   private:
     runtime::Task<Result<void>> start();
     runtime::Task<Result<void>> wait();
-    runtime::Task<Result<DesiredChange>> load(std::string name, std::string head_json);
+    runtime::Task<Result<DesiredChange>> load(std::string name, std::optional<std::string> text);
 
     coord::Coordinator& coordinator_;
     std::unique_ptr<coord::Watch> watch_;

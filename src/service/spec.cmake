@@ -29,3 +29,6 @@ hf_test(service_catalog_core_test
 hf_library(service_catalog
     SOURCES artifact_hash.cc catalog.cc catalog_calls.cc catalog_desired.cc
     USES service_catalog_core coord_core runtime_core base_crypto)
+hf_test(service_catalog_test
+    SOURCES artifact_hash_test.cc catalog_desired_test.cc catalog_test.cc
+    USES service_catalog coord_embedded runtime_storage)

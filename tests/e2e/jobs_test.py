@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """Jobs: run when due, tried as often as allowed, counted only when verified, never in silence."""
 
+import datetime
 import signal
 
 import harness
-from harness import eventually
+from harness import eventually, stays
 
 
 class Jobs(harness.Case):
@@ -12,6 +13,8 @@ class Jobs(harness.Case):
         return hf.rest.get(f"/v1/services/{name}/runs")["runs"]
 
     def job(self, hf, script, name="job", **job):
+        if "every" not in job and "at" not in job:
+            job["once"] = True
         hf.cli("apply", hf.spec_file(name=name, command=["/bin/sh", "-c", script], job=job), check=0)
 
     def ended(self, hf, within=harness.DEADLINE_SECONDS):
@@ -25,7 +28,7 @@ class Jobs(harness.Case):
         self.assertEqual((run["state"], run["tries"], run["code"]), ("succeeded", 1, 0))
         self.assertIn("hello from the job", run["output"])
         self.assertIn("succeeded", hf.cli("runs", "job", check=0).stdout)
-        harness.stays(lambda: len(self.runs(hf)) == 1, "it ran once", 1)
+        stays(lambda: len(self.runs(hf)) == 1, "it ran once", 1)
 
     def test_a_failed_try_is_tried_again_as_often_as_asked(self):
         hf = self.holdfast()
@@ -64,6 +67,22 @@ class Jobs(harness.Case):
         self.job(hf, "true", every="1s")
         eventually(lambda: sum(run["state"] == "succeeded" for run in self.runs(hf)) >= 3, "three runs")
         self.assertIn("next", hf.rest.get("/v1/services/job/runs"))
+
+    def test_at_runs_at_that_time_of_the_day(self):
+        hf = self.holdfast()
+        due = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3)
+        self.job(hf, "true", at=due.strftime("%H:%M:%S"))
+        self.assertEqual(hf.rest.get("/v1/services/job/runs")["next"][:19], due.strftime("%Y-%m-%dT%H:%M:%S"))
+        run = self.ended(hf)
+        self.assertEqual((run["state"], run["due"][:19]), ("succeeded", due.strftime("%Y-%m-%dT%H:%M:%S")))
+
+    def test_tries_pause_as_long_as_the_back_off_says(self):
+        hf = self.holdfast()
+        self.job(hf, "exit 1", tries=2, backoff="1m..1m")
+        eventually(lambda: self.runs(hf)[0]["tries"] == 1, "the first try has ended")
+        stays(lambda: self.runs(hf)[0]["state"] == "running" and self.runs(hf)[0]["tries"] == 1, "it waits", 1)
+        self.job(hf, "exit 1", name="quick", tries=2, backoff="1ms..2ms")
+        eventually(lambda: self.runs(hf, "quick")[0]["state"] == "failed", "the second try came at once", within=5)
 
     def test_overlap_skip_queue_replace(self):
         hf = self.holdfast()

@@ -281,6 +281,45 @@ def dead_files(tree, compiled):
     return wrong
 
 
+# Effects.
+
+SPEC_KEY = re.compile(r"^\| `([\w.]+)` \|.*\| (.*) \|$", re.M)
+FLAG = re.compile(r'add_(?:flag|option)\(\s*"([^"]*--[^"]*)",[^"]*"([^"]*)"')
+
+
+def effects(tree):
+    """Every key of docs/spec.md and every flag of the command that is available has a test, and the test is there."""
+    spec = (tree.root / "docs/spec.md").read_text()
+    # A key that is one word of a table's row is written with its table: `limits.memory`.
+    wanted = {key for key, about in SPEC_KEY.findall(spec) if not about.startswith("*Not yet.*")}
+    for path in tree.files:
+        if path.startswith("src/cli/") and path.endswith(".cc"):
+            for flags, about in FLAG.findall(tree.text(path)):
+                if not about.startswith("not available yet"):
+                    wanted.add(flags.split(",")[-1])
+    named, wrong = {}, []
+    for line in (tree.root / "tests/effects.txt").read_text().splitlines():
+        if line.strip() and not line.startswith("#"):
+            key, _, test = line.partition(": ")
+            named[key] = test
+    wrong += [f"tests/effects.txt: no test observes the effect of {key}" for key in sorted(wanted - set(named))]
+    wrong += [f"tests/effects.txt: there is no {key}, or it is not available yet" for key in sorted(set(named) - wanted)]
+    for key, test in sorted(named.items()):
+        if not _python_test_exists(tree.root, test):
+            wrong.append(f"tests/effects.txt: {key}: there is no test {test}")
+    return wrong
+
+
+def _python_test_exists(root, test):
+    file, _, name = test.partition(" ")
+    path = root / "tests" / "e2e" / f"{file}_test.py"
+    case, _, method = name.partition(".")
+    return path.exists() and any(
+        isinstance(node, ast.ClassDef) and node.name == case
+        and any(isinstance(item, ast.FunctionDef) and item.name == method for item in node.body)
+        for node in ast.parse(path.read_text()).body)
+
+
 # The keeper.
 
 FORBIDDEN_SYMBOLS = re.compile(r"\b(?:boost|rocksdb|google::protobuf)::")

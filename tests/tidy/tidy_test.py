@@ -189,6 +189,23 @@ class Files(Sample):
         self.assertEqual([line.split(":")[0] for line in complaints], ["src/base/dead.cc", "src/base/dead.h"])
 
 
+class Effects(Sample):
+    FILES = {"docs/spec.md": "| `name` | name | x | x | Its name. |\n| `zones` | x | x | x | *Not yet.* Where. |\n",
+             "src/cli/main.cc": 'x->add_flag("-f,--follow", x, "and more"); x->add_option("--zone", x, "not available yet");',
+             "tests/e2e/a_test.py": "class A:\n    def test_b(self):\n        pass\n"}
+
+    def test_a_key_or_flag_without_a_test_is_caught(self):
+        good = {**self.FILES, "tests/effects.txt": "name: a A.test_b\n--follow: a A.test_b\n"}
+        self.assertEqual(checks.effects(self.tree(good)), [])
+        self.assert_one(checks.effects(self.tree({**good, "tests/effects.txt": "name: a A.test_b\n"})), "--follow")
+
+    def test_a_test_that_is_not_there_and_a_key_that_is_not_are_caught(self):
+        bad = {**self.FILES, "tests/effects.txt": "name: a A.test_c\n--follow: a A.test_b\n"}
+        self.assert_one(checks.effects(self.tree(bad)), "there is no test a A.test_c")
+        bad = {**self.FILES, "tests/effects.txt": "name: a A.test_b\n--follow: a A.test_b\nzones: a A.test_b\n"}
+        self.assert_one(checks.effects(self.tree(bad)), "zones")
+
+
 class Keeper(Sample):
     def test_one_that_grew_is_caught(self):
         tree = self.tree({"src/keeper/a.cc": "int x;\n// Not code.\n\n" * 1501})

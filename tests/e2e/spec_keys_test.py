@@ -89,6 +89,46 @@ class Flags(harness.Case):
         node = hf.node()
         self.assertEqual((node["name"], node["data"]), ("filed", str(hf.data)))
 
+class Settings(harness.Case):
+    def restarted(self, hf, **settings):
+        """The same with settings that are in force from the node's next start."""
+        for key, value in settings.items():
+            hf.cli("settings", key, value, check=0)
+        node = hf.node_pid()
+        harness.kill(node)
+        eventually(lambda: hf.node_pid() != node, "a new node answers")
+        hf.wait_ready()
+
+    def test_as_many_start_at_once_as_the_setting_allows(self):
+        hf = self.holdfast()
+        self.restarted(hf, starts_at_once="1")
+        hf.apply(**self.actor("--notify", "--start-ms", "300", "--no-listen", instances=4), wait_for=None)
+        most = 0
+        while hf.service("shop")["ready"] < 4:
+            states = [entry["state"] for entry in hf.service("shop")["instances"]]
+            most = max(most, states.count("starting"))
+        self.assertEqual(most, 1)
+
+    def test_log_files_are_as_large_and_as_many_as_the_settings_allow(self):
+        hf = self.holdfast()
+        self.restarted(hf, log_file_size="64KiB", log_files="2")
+        progress = self.path("progress")
+        hf.apply(name="flood", command=[self.program("misfit"), "flood", str(progress)])
+        eventually(lambda: progress.exists() and int(progress.read_text().split()[0]) > 2000, "it wrote its share")
+        hf.cli("stop", "flood", check=0)
+        hf.wait_state("flood", "stopped")
+        files = list((hf.data / "logs" / "flood").iterdir())
+        self.assertLessEqual(len(files), 2)
+        self.assertLess(max(path.stat().st_size for path in files), 100 << 10)
+
+    def test_unset_is_the_default_again(self):
+        hf = self.holdfast()
+        hf.cli("settings", "log_files", "7", check=0)
+        self.assertEqual(hf.rest.get("/v1/settings/log_files")["value"], "7")
+        hf.cli("settings", "log_files", "--unset", check=0)
+        setting = hf.rest.get("/v1/settings/log_files")
+        self.assertEqual(setting["value"], setting["default"])
+
     def test_a_setting_that_is_not_in_force_cannot_be_set(self):
         hf = self.holdfast()
         setting = next((entry for entry in hf.rest.get("/v1/settings")["settings"] if not entry["available"]), None)

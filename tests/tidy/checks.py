@@ -16,7 +16,8 @@ def room_of(path):
 
 
 def is_test(path):
-    return path.endswith(("_test.cc", "_fuzzer.cc", "_test.h", "_bench.cc")) or "_test_" in path
+    """Also what only tests include: benches for cores to run on, and folders named testing/."""
+    return path.endswith(("_test.cc", "_test.h", "_fuzzer.cc", "_bench.cc", "_bench.h")) or "/testing/" in path
 
 
 # Rooms.
@@ -150,7 +151,7 @@ CALLS = [
 IN_CORES = [
     (r"(?<![\w])now\s*\(\s*\)", "a core is handed an Instant"),
     (r"\bco_await\b|\bco_return\b", "a core decides and does not wait"),
-    (r"\bstd::mutex\b|\bstd::atomic\b", "a core belongs to one thread"),
+    (r"\bstd::mutex\b|\bstd::condition_variable\b", "a core belongs to one thread"),
 ]
 AT_HOME = ("src/runtime/",)
 
@@ -284,7 +285,9 @@ def dead_files(tree, compiled):
 # Effects.
 
 SPEC_KEY = re.compile(r"^\| `([\w.]+)` \|.*\| (.*) \|$", re.M)
-FLAG = re.compile(r'add_(?:flag|option)\(\s*"([^"]*--[^"]*)",[^"]*"([^"]*)"')
+# `node` is the keeper's word, not people's.
+FLAG = re.compile(r'(?<!node->)add_(?:flag|option)\(\s*"([^"]*--[^"]*)",[^"]*"([^"]*)"')
+SETTING = re.compile(r'\.key = "(\w+)".*?\.awaits = ([^}\n]*\}?)', re.S)
 
 
 def effects(tree):
@@ -297,6 +300,9 @@ def effects(tree):
             for flags, about in FLAG.findall(tree.text(path)):
                 if not about.startswith("not available yet"):
                     wanted.add(flags.split(",")[-1])
+    settings = tree.root / "src/coord/settings.cc"
+    if settings.exists():
+        wanted |= {f"setting {key}" for key, awaits in SETTING.findall(settings.read_text()) if awaits.startswith("{}")}
     named, wrong = {}, []
     for line in (tree.root / "tests/effects.txt").read_text().splitlines():
         if line.strip() and not line.startswith("#"):

@@ -7,6 +7,7 @@
 
 #include "base/units.h"
 #include "health/alert.h"
+#include "health/utf8.h"
 
 namespace holdfast::health {
 
@@ -17,37 +18,6 @@ namespace {
 using LabelSet = std::map<std::string, std::string>;
 
 constexpr std::string_view no_end = "0001-01-01T00:00:00Z";
-
-// The length of the UTF-8 sequence at the front, 0 if there is none.
-std::size_t sequence_length(std::string_view text) {
-    auto lead = static_cast<unsigned char>(text.front());
-    std::size_t length = lead < 0x80 ? 1 : lead >> 5 == 6 ? 2 : lead >> 4 == 14 ? 3 : lead >> 3 == 30 ? 4 : 0;
-    if (length == 0 || text.size() < length) return 0;
-    std::uint32_t code = length == 1 ? lead : lead & (0x7fu >> length);
-    for (char c : text.substr(1, length - 1)) {
-        if ((static_cast<unsigned char>(c) & 0xc0) != 0x80) return 0;
-        code = code << 6 | (static_cast<unsigned char>(c) & 0x3f);
-    }
-    constexpr std::uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    bool valid = code >= least[length] && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
-    return valid ? length : 0;
-}
-
-// A reason may quote what a service wrote, which may be anything; JSON is UTF-8.
-std::string to_utf8(std::string_view text) {
-    std::string out;
-    while (!text.empty()) {
-        auto length = sequence_length(text);
-        if (length == 0) {
-            out += "\xef\xbf\xbd";
-            text.remove_prefix(1);
-        } else {
-            out += text.substr(0, length);
-            text.remove_prefix(length);
-        }
-    }
-    return out;
-}
 
 // As Prometheus computes it, so that receivers may compare: FNV-1a over the sorted labels.
 std::string fingerprint(const LabelSet& labels) {

@@ -7,6 +7,10 @@ hf_library(http_client_core
 hf_library(http_client
     SOURCES client.cc tls_client.cc
     USES http_client_core runtime_core OpenSSL::SSL OpenSSL::Crypto)
+# The machine's name service, for those who run on a real loop.
+hf_library(http_resolver
+    SOURCES system_resolver.cc
+    USES http_client runtime_real)
 
 hf_test(http_client_core_test
     SOURCES response_parser_test.cc url_test.cc

@@ -34,6 +34,9 @@ inline bool ended(RunState state) {
 
 enum class TryPhase { none, running, verifying, backing_off };
 
+// Why a run is being stopped by us.
+enum class Ending { none, replaced, stopped };
+
 struct JobRun {
     std::uint64_t number = 0;
     VersionNumber version = 0;
@@ -44,6 +47,7 @@ struct JobRun {
     RunState state = RunState::queued;
     int tries = 0;  // Begun so far.
     TryPhase phase = TryPhase::none;
+    Ending ending = Ending::none;
     runtime::RunId run = 0;     // Of the last try.
     runtime::RunId verify = 0;  // Of its verification, if there is one.
     std::optional<int> code;    // Of the last try that ended.
@@ -61,10 +65,15 @@ struct JobMemory {
     std::optional<WallTime> decided;
     VersionNumber done = 0;  // Of `once`: the version that has had its run.
     bool paused = false;     // Stopped by its owner: occasions pass without being missed.
+    std::string schedule;    // By which `decided` was decided: see schedule_text().
 
     bool operator==(const JobMemory&) const = default;
 };
 
+// "every 1h", "at 03:30", "once".
+std::string schedule_text(const JobSpec& spec);
+
+inline constexpr std::string_view job_memories_prefix = "services/jobs/";
 std::string job_memory_key(std::string_view service);
 std::string job_runs_prefix(std::string_view service);
 std::string job_run_key(std::string_view service, std::uint64_t number);
@@ -84,7 +93,8 @@ struct JobView {
     std::optional<JobRun> current;    // Running.
     std::vector<JobRun> queued;       // In order.
     std::optional<JobRun> last_ended;  // Succeeded or failed.
-    std::string reason;               // One sentence: "succeeded 3m ago, due again in 57m".
+    std::string reason;               // One sentence: "run 7 succeeded: exited with code 0".
+    std::vector<std::string> alert_to;  // Of the spec.
 };
 
 }  // namespace holdfast::service

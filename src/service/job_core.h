@@ -20,6 +20,7 @@
 #include "base/time.h"
 #include "runtime/process.h"
 #include "runtime/random.h"
+#include "service/backoff.h"
 #include "service/job.h"
 #include "service/schedule.h"
 #include "service/spec.h"
@@ -84,10 +85,12 @@ class JobCore {
     JobStep want(Wanted wanted, Now now);
     // Whether the services it comes after are ready. Starts as true.
     JobStep prerequisites(bool ready, std::string waiting_for, Now now);
-    // Its owner wants a run now, beside the schedule.
+    // Its owner wants a run now, beside the schedule. Of a paused job: as soon as it goes on.
     JobStep run_now(Now now);
-    // The service was deleted: stop what runs. Then done() once nothing does.
+    // The service was deleted: stop what runs. Then it is over once idle().
     JobStep retire(Now now);
+    // Holdfast itself is being stopped: as retire(), but what waits is kept for its next start.
+    JobStep interrupt(Now now);
 
     // What came of an action. `refused`: it could not be started, and why.
     JobStep refused(runtime::RunId run, std::string reason, Now now);
@@ -96,19 +99,22 @@ class JobCore {
     Instant next_deadline() const;
     JobView view(std::string name, Now now) const;
     const std::map<std::uint64_t, JobRun>& runs() const { return runs_; }
-    bool done() const { return retired_ && !current_; }
+    bool idle() const { return !current_; }
+    bool retired() const { return retired_; }
 
   private:
-    enum class Ending { none, replaced, stopped, retired };
-
-    void take(WallTime due, std::string reason, Now now, JobStep& step);
+    void take(WallTime due, Now now, JobStep& step);
     void miss(const Missed& missed, Now now, JobStep& step);
-    void skip(WallTime due, JobStep& step);
+    void skip(WallTime due, std::string reason, Now now, JobStep& step);
     void begin_next(Now now, JobStep& step);
     void begin_try(JobRun& run, Now now, JobStep& step);
     void try_failed(JobRun& run, std::string reason, Now now, JobStep& step);
     void end_run(JobRun& run, RunState state, std::string reason, Now now, JobStep& step);
     void stop_current(Ending ending, Now now, JobStep& step);
+    void drop_queue(RunState state, std::string reason, Now now, JobStep& step);
+    void adopt_current(const std::vector<runtime::RunReport>& reports, Now now, JobStep& step);
+    void begin_verify(JobRun& run, JobStep& step);
+    Schedule make_schedule(Now now);
     void check_schedule(Now now, JobStep& step);
     JobRun& add_run(WallTime due, JobStep& step);
     void keep(const JobRun& run, JobStep& step);
@@ -124,10 +130,12 @@ class JobCore {
     std::optional<std::uint64_t> current_;
     std::deque<std::uint64_t> queue_;
     Instant retry_at_ = Instant::max();
-    Ending ending_ = Ending::none;  // Why the current run is being stopped.
+    Backoff backoff_;
+    bool run_when_resumed_ = false;
     bool ready_ = true;
     std::string waiting_for_;
     bool retired_ = false;
+    bool interrupted_ = false;
 };
 
 // Why a try failed, in words: "exited with code 3", "took longer than 1h", "killed from outside by

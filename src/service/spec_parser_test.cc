@@ -1,5 +1,6 @@
 #include "service/spec_parser.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -59,6 +60,15 @@ TEST(SpecParser, PointsAtTheErrorOfSyntax) {
     EXPECT_THAT(text, HasSubstr("shop.toml:"));
     EXPECT_THAT(text, HasSubstr("not TOML: "));
     EXPECT_THAT(problems("name = 1\nname = 2\n"), HasSubstr("shop.toml:2:"));
+}
+
+TEST(SpecParser, NamesTheLineOfABrokenTableName) {
+    constexpr std::string_view reason = "not TOML: a name is missing or broken on this line";
+    EXPECT_EQ(problems("[\nhealth]\n"), fmt::format("shop.toml:1:1: {}", reason));
+    EXPECT_EQ(problems(with("# ä\n[=]\nuser = 1\n")), fmt::format("shop.toml:4:1: {}", reason));
+    EXPECT_EQ(problems("[[ "),
+              "shop.toml:1:4: not TOML: Error while parsing table header: "
+              "encountered end-of-file");
 }
 
 TEST(SpecParser, SuggestsTheTableAMisplacedKeyBelongsTo) {

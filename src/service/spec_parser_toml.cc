@@ -5,8 +5,18 @@
 #include <algorithm>
 #include <tuple>
 
-#define TOML_EXCEPTIONS 0
+// toml++ 3.3 asserts some things of its input that input need not fulfil ("[" and a line's end),
+// and in builds without assertions assumes them, which is worse. So its assertions become an
+// exception of ours, whatever the build; and its namespace becomes our own, lest the linker merge
+// its functions with those of another file that compiles it otherwise.
+namespace {
+struct Misstep {};
+}  // namespace
+#undef NDEBUG
+#define TOML_ASSERT(expression) ((expression) ? void(0) : throw Misstep())
+#define TOML_EXCEPTIONS 1
 #define TOML_ENABLE_FORMATTERS 0
+#define toml holdfast_service_toml
 #include <toml++/toml.h>
 
 namespace holdfast::service {
@@ -55,17 +65,42 @@ TomlValue convert(const toml::node& node) {
     return value;
 }
 
+bool is_misstep(std::string_view text) {
+    try {
+        static_cast<void>(toml::parse(text));
+    } catch (const toml::parse_error&) {
+    } catch (const Misstep&) {
+        return true;
+    }
+    return false;
+}
+
+// The line on which toml++ took its misstep: the last of the shortest run of lines that leads to
+// it.
+unsigned line_of_misstep(std::string_view text) {
+    std::vector<std::size_t> ends;
+    for (std::size_t end = text.find('\n'); end != std::string_view::npos;
+         end = text.find('\n', end + 1))
+        ends.push_back(end + 1);
+    if (ends.empty() || ends.back() != text.size()) ends.push_back(text.size());
+    auto first = std::ranges::lower_bound(
+        ends, true, {}, [&](std::size_t end) { return is_misstep(text.substr(0, end)); });
+    return static_cast<unsigned>(std::min(first, ends.end() - 1) - ends.begin()) + 1;
+}
+
 }  // namespace
 
 std::expected<TomlValue::Table, Diagnostic> parse_toml(std::string_view text) {
-    auto parsed = toml::parse(text);
-    if (!parsed) {
-        const auto& error = parsed.error();
+    try {
+        return convert_table(toml::parse(text));
+    } catch (const toml::parse_error& error) {
         auto place = place_of(error.source());
         return std::unexpected(Diagnostic{place.line, place.column, "",
                                           fmt::format("not TOML: {}", error.description())});
+    } catch (const Misstep&) {
+        return std::unexpected(Diagnostic{line_of_misstep(text), 1, "",
+                                          "not TOML: a name is missing or broken on this line"});
     }
-    return convert_table(parsed.table());
 }
 
 std::string describe(const TomlValue& value) {

@@ -24,7 +24,7 @@ SKIPS = ROOT / "tests" / "skips.txt"
 BUDGET = {"builds": 22, "unit": 5, "simulate": 8, "e2e": 10}
 BUDGET_ALL = 45
 # Which of ctest's labels count towards which part.
-PART_OF_LABEL = {"unit": "unit", "fuzz": "unit", "tidy": "unit", "asan": "unit", "tsan": "unit",
+PART_OF_LABEL = {"unit": "unit", "keeper": "unit", "fuzz": "unit", "tidy": "unit", "asan": "unit", "tsan": "unit",
                  "simulate": "simulate", "e2e": "e2e"}
 CLOSING = re.compile(r"^\d+% tests passed, \d+ tests failed out of \d+")
 

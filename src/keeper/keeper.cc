@@ -179,9 +179,11 @@ void Keeper::record() {
     if (writer_) return;
     record_writing_ = record_wanted_;
     auto bytes = encode_table(table(Which::lasting));
+    int keeper = getpid();
     writer_ = fork();
     if (writer_ == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);  // Never over the table of our successor.
+        if (getppid() != keeper) _exit(1);
         for (auto& path : unlink_) unlink(path.c_str());
         auto written = replace_file(options_.data_dir + "/keeper.table", bytes);
         if (!written) fmt::print(stderr, "holdfast-keeper: {}\n", written.error().message);

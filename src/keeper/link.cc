@@ -134,6 +134,8 @@ void KeeperLink::State::heard(Message& message) {
 void KeeperLink::State::output_waits(runtime::RunId run) {
     if (std::exchange(outputs[run].waits, true)) return;
     events.emplace_back(run);
+    // At once, not when somebody reads: once it is ours, the keeper's death loses nothing of it.
+    if (!outputs[run].memory) work.spawn(map_output(run));
 }
 
 void KeeperLink::State::lost() {

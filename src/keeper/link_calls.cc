@@ -105,28 +105,27 @@ Task<Result<std::vector<runtime::SocketSpec>>> KeeperLink::sockets() {
     co_return payload_of<std::vector<runtime::SocketSpec>>(co_await state_->call(ListSockets()));
 }
 
-// The next record of the run's ring, mapped when first needed.
-Task<std::optional<runtime::RunOutput>> KeeperLink::State::read_output(runtime::RunId run) {
+Task<void> KeeperLink::State::map_output(runtime::RunId run) {
+    outputs[run].asked = true;
+    auto answer = co_await call(Fetch(Thing::output, "", run));
     auto found = outputs.find(run);
-    if (found == outputs.end()) co_return std::nullopt;
-    if (!found->second.memory) {
-        auto answer = co_await call(Fetch(Thing::output, "", run));
-        if (!answer || !answer->fd || !*answer->fd) co_return std::nullopt;
-        auto memory = map_ring(answer->fd->get());
-        found = outputs.find(run);
-        if (!memory) co_return std::nullopt;
-        if (found == outputs.end()) {  // Forgotten meanwhile.
-            unmap_ring(*memory);
-            co_return std::nullopt;
-        }
-        found->second.fd = answer->fd;
-        found->second.memory = *memory;
-    }
-    auto output = Ring(found->second.memory).read();
-    if (output) output->run = run;
-    co_return output;
+    if (found == outputs.end()) co_return;  // Forgotten meanwhile.
+    found->second.asked = false;
+    bool came = answer && answer->fd && *answer->fd;
+    auto memory = came ? map_ring(answer->fd->get()) : Result<char*>(fail(Errc::not_found, ""));
+    if (memory) found->second = {answer->fd, *memory, found->second.waits, false};
+    happened.wake();
 }
 
+std::optional<runtime::RunOutput> KeeperLink::State::read_output(runtime::RunId run) {
+    auto found = outputs.find(run);
+    if (found == outputs.end() || !found->second.memory) return std::nullopt;
+    auto output = Ring(found->second.memory).read();
+    if (output) output->run = run;
+    return output;
+}
+
+// All a run has written comes before its exit. Runs that write take turns.
 Task<Result<runtime::ProcessEvent>> KeeperLink::next_event() {
     auto& state = *state_;
     for (;;) {
@@ -138,18 +137,15 @@ Task<Result<runtime::ProcessEvent>> KeeperLink::next_event() {
         }
         auto* exited = std::get_if<runtime::RunExited>(&event);
         auto run = exited ? exited->run : std::get<runtime::RunId>(event);
-        // All a run has written comes before its exit. Runs that write take turns.
-        auto output = co_await state.read_output(run);
-        if (state.events.empty() || state.events.front().index() != event.index()) {
-            if (output) co_return runtime::ProcessEvent(std::move(*output));
-            continue;  // Forgotten meanwhile.
+        auto known = state.outputs.find(run);
+        if (known != state.outputs.end() && known->second.asked) {
+            co_await state.happened.wait();
+            continue;
         }
-        if (output && !exited) {
-            state.events.pop_front();
-            state.events.push_back(run);
-        }
+        auto output = state.read_output(run);
+        if (!output || !exited) state.events.pop_front();
+        if (output && !exited) state.events.push_back(run);
         if (output) co_return runtime::ProcessEvent(std::move(*output));
-        state.events.pop_front();
         if (exited) co_return runtime::ProcessEvent(*exited);
         state.outputs[run].waits = false;
     }

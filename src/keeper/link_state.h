@@ -35,7 +35,8 @@ struct KeeperLink::State {
     struct Output {
         std::shared_ptr<Fd> fd;
         char* memory = nullptr;
-        bool waits = false;  // It has a place in `events`.
+        bool waits = false;   // It has a place in `events`.
+        bool asked = false;   // For the ring, which is to come.
     };
     struct Socket {
         runtime::SocketSpec spec;
@@ -60,7 +61,8 @@ struct KeeperLink::State {
     runtime::Task<void> announce_change();
     runtime::Task<void> ask_again(std::uint32_t sequence);
     runtime::Task<void> mirror_sockets();
-    runtime::Task<std::optional<runtime::RunOutput>> read_output(runtime::RunId run);
+    runtime::Task<void> map_output(runtime::RunId run);
+    std::optional<runtime::RunOutput> read_output(runtime::RunId run);
 
     runtime::EventLoop& loop;
     Options options;

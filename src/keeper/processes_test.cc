@@ -273,6 +273,7 @@ TEST_P(Keeping, TakesServicesOverFromAKeeperThatWasKilled) {
 
 TEST_P(Keeping, LosesNoOutputWhenTheKeeperDies) {
     rig.launch(1, {"flood-then-wait", "100000"});
+    rig.output_after(1, "00000000000000");
     rig.notified(1, [](auto& n) { return n.ready; });
     kill_hard(rig.keeper_pid());
     rig.report(1);

@@ -25,6 +25,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "runtime/clock.h"
+#include "runtime/completion.h"
 #include "runtime/disk.h"
 #include "runtime/process.h"
 #include "runtime/task.h"

@@ -51,7 +51,11 @@ void ServiceCore::want(Instant now, const DesiredService& wanted,
             live_version_ = wanted.version;
         } else if (runs) {
             begin_rollout(now, wanted);
-            rollout_told_ = rollout_told_ || known == OutcomeState::failed;
+            if (known == OutcomeState::failed) {
+                rollout_told_ = true;
+                last_rollout_ = RolloutResult{name_, wanted.version, RolloutOutcome::failed,
+                                              "it had failed before the node started", 0, {}};
+            }
         }
     } else if (starts && live_version_ != wanted.version) {
         begin_rollout(now, wanted);

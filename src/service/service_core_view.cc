@@ -101,6 +101,9 @@ ServiceView ServiceCore::view(Moment moment) const {
             rollout.phase = RolloutPhase::watching;
             rollout.watch_until = moment.wall_at(*until);
         }
+        if (pending_rollback_ && !rolling_back_) {
+            rollout.replaces_failed = pending_rollback_->version;
+        }
         if (rolling_back_) {
             rollout.phase = RolloutPhase::rolling_back;
             rollout.reason = rollback_reason_;

@@ -6,3 +6,8 @@ hf_library(service_core
 hf_test(service_core_test
     SOURCES supervisor_core_test.cc
     USES service_core)
+
+hf_library(service
+    SOURCES instance_launch.cc output_file.cc output_log.cc supervisor.cc supervisor_begin.cc
+        supervisor_feeds.cc supervisor_probes.cc supervisor_runs.cc
+    USES service_core service_catalog service_spec health runtime_core Boost::json)

@@ -10,7 +10,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +22,7 @@
 #include "runtime/process.h"
 #include "runtime/random.h"
 #include "runtime/task.h"
+#include "service/instance_launch.h"
 #include "service/view.h"
 
 namespace holdfast::health {
@@ -40,11 +40,8 @@ class Catalog;
 class OutputLog;
 
 struct SupervisorOptions {
-    std::string node = "node";  // HOLDFAST_NODE.
-    int starting_max = 4;       // Instances of this machine in the middle of a start at once.
-    std::string path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    std::string home;  // HOME of services without `user`; empty: "/".
-    std::string user;  // USER of the same.
+    int starting_max = 4;  // Instances of this machine in the middle of a start at once.
+    Surroundings around;   // What services are told of the machine.
 };
 
 struct SupervisorEdges {
@@ -98,14 +95,11 @@ class Supervisor {
     // restarts.
     Result<void> start_now(std::string_view service);
 
-    // Follows the rollout of that version; one that has ended, or never was needed, has its result
-    // at once. not_found: no such service, or it has never been asked for that version.
-    Result<std::unique_ptr<RolloutFeed>> follow_rollout(std::string_view service,
-                                                        VersionNumber version);
-    runtime::Task<Result<RolloutResult>> wait_rollout(std::string service, VersionNumber version);
-
-    // The service instance of a live run, for those who only have the run: alerts, exec.
-    std::optional<std::string> instance_of(runtime::RunId run) const;
+    // Follows the rollout of a version that the catalog knows, which need not have begun. One that
+    // has ended, or never was needed, has its result at once; a stopped service ends it as
+    // `superseded`. The feed may outlive the supervisor, but not its clock.
+    std::unique_ptr<RolloutFeed> follow_rollout(std::string service, VersionNumber version);
+    runtime::Task<RolloutResult> wait_rollout(std::string service, VersionNumber version);
 
   private:
     struct State;

@@ -1,8 +1,9 @@
 // Seeded simulation of supervision without a world: random programs, random wishes, random faults.
 //
-// Always: one run per slot but for the pair of a hot restart; no more starts under way than allowed;
-// nothing started before what it comes after, nor against a wish; never two versions at once by
-// `recreate`. Once faults cease: everything that is wanted is ready within a bound, and all is quiet.
+// Always: one run per slot but for the pair of a hot restart; no more starts under way than
+// allowed; nothing started before what it comes after, nor against a wish; never two versions at
+// once by `recreate`. Once faults cease: everything that is wanted is ready within a bound, and all
+// is quiet.
 #include "service/supervisor_core.h"
 
 #include <fmt/format.h>
@@ -27,10 +28,10 @@ constexpr int starting_max = 3;
 struct Traits {
     Duration ready_after{};
     bool notifies = false;
-    double dies_early = 0;      // Probability to end before being ready.
-    Duration crashes_after{};   // Zero: never.
+    double dies_early = 0;     // Probability to end before being ready.
+    Duration crashes_after{};  // Zero: never.
     Duration hangs_after{};
-    Duration ends_within{};     // Of SIGTERM.
+    Duration ends_within{};  // Of SIGTERM.
     bool ignores_sigterm = false;
 };
 
@@ -135,18 +136,29 @@ void Bench::wish() {
     auto known = wanted_.find(name);
     if (known == wanted_.end()) return declare(name);
     switch (random_.below(8)) {
-        case 0: known->second.running = Running::stopped; break;
+        case 0:
+            known->second.running = Running::stopped;
+            break;
         case 1:
-        case 2: known->second.running = Running::running; break;
-        case 3: known->second.instances = static_cast<int>(1 + random_.below(4)); break;
-        case 4: ++known->second.restart_serial; break;
+        case 2:
+            known->second.running = Running::running;
+            break;
+        case 3:
+            known->second.instances = static_cast<int>(1 + random_.below(4));
+            break;
+        case 4:
+            ++known->second.restart_serial;
+            break;
         case 5:
             if (random_.chance(0.8)) return declare(name);
             wanted_.erase(known);
             core_.unwant(now_, name);
             return;
-        case 6: core_.start_now(now_, name); return;
-        default: return declare(name);
+        case 6:
+            core_.start_now(now_, name);
+            return;
+        default:
+            return declare(name);
     }
     core_.want(now_, name, known->second, std::nullopt);
 }
@@ -157,8 +169,12 @@ void Bench::disturb() {
     std::advance(victim, static_cast<long>(random_.below(live_.size())));
     RunId run = victim->first;
     switch (random_.below(4)) {
-        case 0: end(run, EndedBy::outside, SIGKILL); break;
-        case 1: end(run, EndedBy::oom, SIGKILL); break;
+        case 0:
+            end(run, EndedBy::outside, SIGKILL);
+            break;
+        case 1:
+            end(run, EndedBy::oom, SIGKILL);
+            break;
         case 2:
             core_.probed(now_, {run, ProbeRole::ready, false, now_, "HTTP 500"});
             if (random_.chance(0.5)) {
@@ -167,7 +183,9 @@ void Bench::disturb() {
                 });
             }
             break;
-        default: end(run, EndedBy::itself, SIGSEGV); break;
+        default:
+            end(run, EndedBy::itself, SIGSEGV);
+            break;
     }
 }
 
@@ -202,8 +220,14 @@ void Bench::check_launch(const LaunchRun& launch) {
 
 void Bench::launch(const LaunchRun& launch) {
     check_launch(launch);
-    Live live{launch.instance, launch.release->content, launch.release->spec.deploy.strategy,
-              traits(launch.release->content), false, now_, false, false};
+    Live live{launch.instance,
+              launch.release->content,
+              launch.release->spec.deploy.strategy,
+              traits(launch.release->content),
+              false,
+              now_,
+              false,
+              false};
     live_.emplace(launch.run, live);
     bool fails = faults_ && random_.chance(0.05);
     at(some(20ms), [=, this, run = launch.run] {
@@ -281,8 +305,8 @@ void Bench::trace(const Action& action) {
         line += fmt::format("{}.{} {} -> {}: {}", told->service, told->index.value_or(-1),
                             told->from, told->to, told->reason);
     } else if (auto* event = std::get_if<TellEvent>(&action)) {
-        line += fmt::format("{}.{} {}: {}", event->service, event->index.value_or(-1),
-                            event->kind, event->text);
+        line += fmt::format("{}.{} {}: {}", event->service, event->index.value_or(-1), event->kind,
+                            event->text);
     } else if (auto* launch = std::get_if<LaunchRun>(&action)) {
         line += fmt::format("launch {} {} beside {}", instance_name(launch->instance), launch->run,
                             launch->beside.value_or(0));

@@ -83,6 +83,8 @@ struct RolloutView {
     int wanted = 0;
     std::optional<WallTime> watch_until;
     std::string reason;  // Of rolling back.
+    // The version it takes the place of because that one has failed; 0: none.
+    VersionNumber replaces_failed = 0;
 };
 
 enum class RolloutOutcome {

@@ -11,10 +11,19 @@ hf_library(runtime_real
     SOURCES real/loop.cc real/network.cc real/pool.cc real/reactor.cc
     USES runtime_core Threads::Threads Boost::headers)
 
+# Whole machines in virtual time. runtime_storage has their disks and stores.
+hf_library(runtime_sim
+    SOURCES sim/network.cc sim/process_run.cc sim/processes.cc sim/schedule.cc sim/stream.cc sim/world.cc
+    USES runtime_core runtime_storage)
+
 hf_test(runtime_test
     SOURCES clock_test.cc endpoint_test.cc random_test.cc task_test.cc
     USES runtime_core)
 
 hf_test(runtime_real_test
-    SOURCES real/loop_test.cc
+    SOURCES real/loop_test.cc real/network_test.cc
     USES runtime_real)
+
+hf_test(runtime_network_test
+    SOURCES network_conformance_test.cc
+    USES runtime_real runtime_sim)

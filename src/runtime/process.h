@@ -76,10 +76,10 @@ enum class EndedBy {
 };
 
 struct Exit {
-    WallTime at;
+    WallTime at{};
     EndedBy by = EndedBy::unknown;
-    std::optional<int> code;    // Of exit(), if it exited.
-    std::optional<int> signal;  // If one ended it.
+    std::optional<int> code{};    // Of exit(), if it exited.
+    std::optional<int> signal{};  // If one ended it.
     bool core_dumped = false;
 };
 

@@ -314,9 +314,13 @@ class RealDatagramSocket final : public DatagramSocket {
     std::string buffer_ = std::string(datagram_bytes_max, '\0');
 };
 
-// Whether nobody listens at the socket file any more, which then stands in the way of nobody.
-bool is_stale(const SocketAddress& address) {
-    UniqueFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+// Whether there is a socket file that nobody has any more, and which so stands in the way of
+// nobody. The probe is of another type than the listener may be: a live one answers EPROTOTYPE and
+// does not notice.
+bool is_stale(const std::string& path, const SocketAddress& address) {
+    struct stat there{};
+    if (lstat(path.c_str(), &there) != 0 || !S_ISSOCK(there.st_mode)) return false;
+    UniqueFd probe(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     return probe.valid() && connect(probe.get(), address.get(), address.length) != 0 &&
            errno == ECONNREFUSED;
 }
@@ -324,7 +328,7 @@ bool is_stale(const SocketAddress& address) {
 bool bind_address(int fd, const Endpoint& local, const SocketAddress& address) {
     if (bind(fd, address.get(), address.length) == 0) return true;
     if (errno != EADDRINUSE || local.address.front() != '/') return false;
-    if (!is_stale(address)) {
+    if (!is_stale(local.address, address)) {
         errno = EADDRINUSE;
         return false;
     }

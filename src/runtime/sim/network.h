@@ -14,8 +14,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,8 +48,12 @@ struct StreamTimes {
     std::size_t window_bytes = 256 * 1024;  // Sent and not yet read.
 };
 
+class Connection;
 class Host;
-struct Connection;
+class SimDatagramSocket;
+class SimListener;
+
+enum class PeersSee { resets, silence };  // Of a machine that has lost its power.
 
 class Fabric {
   public:
@@ -59,11 +65,12 @@ class Fabric {
     Fabric(const Fabric&) = delete;
     Fabric& operator=(const Fabric&) = delete;
 
-    Link& link(const Host& from, const Host& to);  // As `default_link` until changed.
     Link default_link;
     StreamTimes times;
-    void heal();  // Takes back every cut.
-    // Breaks every stream between the two, seen by both.
+    Link& link(const Host& from,
+               const Host& to);  // For changing it: from now on not the default one.
+    void heal();                 // Takes back every cut.
+    // Breaks every stream between the two, seen by both at once.
     void reset_streams(const Host& a, const Host& b);
 
     // For the edges.
@@ -71,21 +78,26 @@ class Fabric {
     Random& random() { return random_; }
     void record(std::string line) { record_(std::move(line)); }
     Host* find(const std::string& address) const;
-    // How long the next segment or datagram takes; nothing if it is lost.
+    const Link& quality(const Host& from, const Host& to) const;
+    // How long the next datagram takes; nothing if it is lost.
     std::optional<Duration> transit(const Host& from, const Host& to);
+    std::shared_ptr<Connection> connect(Host& from, Endpoint local, Host& to, Endpoint peer);
+    std::weak_ptr<Connection> connection(std::uint64_t id) const;
+    void forget(const Connection& connection);
 
   private:
     friend class Host;
+    void lose_power(const Host& host, PeersSee peers);
+
     Schedule& schedule_;
     Random random_;
     Recorder record_;
     std::map<std::pair<std::string, std::string>, Link> links_;
     std::map<std::string, Host*> by_address_;
+    // weak_ptr: a connection belongs to its two ends, which go in any order.
     std::map<std::uint64_t, std::weak_ptr<Connection>> connections_;
     std::uint64_t connected_ = 0;
 };
-
-enum class PeersSee { resets, silence };
 
 // One machine's network stack: its addresses, ports and sockets, whoever uses them.
 class Host {
@@ -103,24 +115,29 @@ class Host {
     void power_off(PeersSee peers);  // Its sockets are dead from now on, whoever still holds them.
     void power_on();
     bool up() const { return up_; }
-    std::uint64_t boot() const { return boot_; }  // Counts power_on().
+    std::uint64_t boot() const { return boot_; }  // Another one after each loss of power.
+
+    // For the edges.
+    Fabric& fabric() { return fabric_; }
+    SimListener* listener_at(const Endpoint& at) const;
+    SimDatagramSocket* socket_at(const Endpoint& at) const;
+    Host* reach(const std::string& address);  // Itself for what stays on the machine.
+    // Where the kernel would send from to that address.
+    Endpoint source_for(const std::string& address);
+    enum class Kind { stream, datagram };
+    Result<Endpoint> claim(const Endpoint& wanted, Kind kind);
 
   private:
-    friend class SimNetwork;
     friend class SimListener;
     friend class SimDatagramSocket;
-    friend class Fabric;
-    friend struct Dialogue;
-
-    Result<Endpoint> free_endpoint(const Endpoint& wanted, bool taken_by_stream);
-    class SimListener* listener_at(const Endpoint& at) const;
-    class SimDatagramSocket* socket_at(const Endpoint& at) const;
+    std::uint16_t free_port();
+    bool taken(const Endpoint& wanted, Kind kind) const;
 
     Fabric& fabric_;
     std::string name_;
     std::vector<std::string> addresses_;
-    std::map<Endpoint, class SimListener*> listeners_;
-    std::map<Endpoint, class SimDatagramSocket*> sockets_;
+    std::map<Endpoint, SimListener*> listeners_;
+    std::map<Endpoint, SimDatagramSocket*> sockets_;
     std::uint16_t last_port_ = 32767;
     bool up_ = true;
     std::uint64_t boot_ = 1;

@@ -95,41 +95,41 @@ class SimProcesses final : public Processes {
     void strike(RunId run, int signal);  // A signal from outside; SIGSTOP makes it hang.
     void node_died();                    // What it was to be told is dropped; list() has the rest.
     void kill_keeper(Duration down);     // Another takes over after that long.
-    void power_off();                    // Everything ends, and is not remembered.
+    // Everything ends. What was running is forgotten, or, if the keeper's table survived, listed
+    // with an end that nobody saw.
+    void power_off();
 
     // What really runs: how often the slot's program was started, and runs at this moment. An
     // oracle asserts that nothing runs twice.
     std::size_t starts(const std::string& slot) const;
     std::size_t live(const std::string& slot) const;
+    RunId newest(const std::string& slot) const;  // Of the live runs; 0 if there is none.
 
   private:
-    struct Run;
-    struct Socket {
-        SocketSpec spec;
-        std::unique_ptr<Listener> listener;
-        TaskGroup server;  // Whoever serves on it at present.
-    };
+    class Run;
+    struct Socket;
 
     bool keeper_here() const { return !keeper_back_.armed(); }
-    Task<void> keeper();
-    Result<RunReport> start(LaunchSpec spec);
+    Task<void> reach_keeper();
+    Task<void> answer();
     Result<void> may_start(const LaunchSpec& spec) const;
-    void animate(Run& run);
-    void serve(Run& run);
-    void end(Run& run, Exit exit);
-    void deliver(Run& run, int signal, EndedBy sender);
-    void heard(Run& run, const std::string& line);
+    Result<RunReport> start(LaunchSpec spec);
+    void overdue(Run& run);
+    static void arm_deadline(Run& run);
+    void ended(Run& run, Exit exit);
     void tell(ProcessEvent event);
     void adopt();
-    Run* live_run(RunId run);
+    Run* live_run(RunId run) const;
+    Run* serving_run(const std::string& socket);
+    Task<void> share(Socket& socket);
 
     Edges edges_;
     Random random_;
     std::map<std::string, Program, std::less<>> programs_;
-    std::map<RunId, std::unique_ptr<Run>> runs_;
     std::set<RunId> used_;
-    std::map<std::string, Socket> sockets_;
     std::map<std::string, std::size_t> starts_;
+    std::map<RunId, std::unique_ptr<Run>> runs_;
+    std::map<std::string, std::unique_ptr<Socket>> sockets_;
     std::deque<ProcessEvent> events_;
     Wakeup told_;
     std::vector<Wakeup*> awaiting_keeper_;

@@ -56,8 +56,7 @@ class SimClock final : public Clock {
     struct Options {
         Duration uptime{};  // What it shows now.
         WallTime wall{};    // What the calendar shows now.
-        std::int64_t drift_ppb =
-            0;  // Gains this many ns a second; at most half a second either way.
+        std::int64_t drift_ppb = 0;  // Nanoseconds it gains in a second; at most half a second.
     };
     SimClock(Schedule& schedule, Options options);
     ~SimClock() override;
@@ -74,6 +73,7 @@ class SimClock final : public Clock {
 
     // Its timers wait this long; pauses do not add up, the longest counts.
     void pause(Duration duration);
+    void resume() { paused_until_ = {}; }
     bool paused() const { return schedule_.now() < paused_until_; }
 
     // When, in the world's time, this clock will show `at`, or next has a timer to run.

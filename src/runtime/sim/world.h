@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -42,7 +43,7 @@ using NodeProgram = std::function<std::unique_ptr<Node>(Machine& machine)>;
 // doings below are for the test, not for the node's own tasks: a task cannot destroy itself.
 class Machine {
   public:
-    Machine(World& world, std::string name, Random random);
+    Machine(World& world, std::string name, std::string address, Random random);
     ~Machine();
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
@@ -68,7 +69,9 @@ class Machine {
     void kill_keeper(Duration down) { processes_.kill_keeper(down); }
 
     void pause_node(Duration duration) { clock_.pause(duration); }  // As SIGSTOP and SIGCONT.
-    void pause(Duration duration);  // The whole machine, as a hypervisor does.
+    void pause(Duration duration);           // The whole machine, as a hypervisor does.
+    void set_drift(std::int64_t drift_ppb);  // Nanoseconds its clock gains in a second.
+    void shift_wall(Duration by);
 
     // Power cut: node, keeper and processes end, the disk and the store lose what they may lose.
     void crash(PeersSee peers = PeersSee::silence);
@@ -76,11 +79,15 @@ class Machine {
     void restart(Duration down, PeersSee peers = PeersSee::silence);
 
   private:
+    friend class World;
+    void shut_down();  // With the world.
+
     World& world_;
     Random random_;
     std::string address_;
+    SimClock::Options clock_options_;
     SimClock clock_;       // Of the node.
-    SimClock host_clock_;  // Of the keeper and the processes: the same time, other pauses.
+    SimClock host_clock_;  // Of the keeper and the processes: it shows the same, pauses apart.
     Host host_;
     SimNetwork network_;
     SimNetwork host_network_;
@@ -115,10 +122,11 @@ class World {
     template <class T>
     std::optional<detail::Kept<T>> complete(Task<T> task, Duration limit = std::chrono::minutes(1));
 
-    // The links. `both` directions unless said otherwise.
+    // The links; each is one direction.
     Fabric& fabric() { return fabric_; }
     Link& link(const std::string& from, const std::string& to);
-    void cut(const std::string& from, const std::string& to);  // One way.
+    void cut(const std::string& from, const std::string& to) { link(from, to).cut = true; }
+    // Neither side reaches the other.
     void partition(const std::vector<std::string>& side, const std::vector<std::string>& other);
     void heal() { fabric_.heal(); }
     void reset_streams(const std::string& a, const std::string& b);
@@ -134,8 +142,8 @@ class World {
     friend class Machine;
     std::uint64_t seed_;
     Random random_;
+    Fabric fabric_;  // Outlives the schedule, whose events may hold the last of a connection.
     Schedule schedule_;
-    Fabric fabric_;
     std::map<std::string, std::unique_ptr<Machine>> machines_;
     std::uint64_t digest_ = 0;
     std::deque<std::string> trace_;

@@ -227,7 +227,16 @@ def measure(options):
         figures["ready_ms"].append(start_to_ready_ms())
         for kind in SUPERVISORS:
             figures["idle"][kind.name].append(idle(kind, options.idle_seconds))
+    figures["small_functions_ns"] = small_functions()
     return figures
+
+
+def small_functions():
+    """{name: nanoseconds}: medians of five repetitions, as Google Benchmark gives them."""
+    done = subprocess.run([str(RELEASE / "bench" / "micro_bench"), "--benchmark_format=json", "--benchmark_repetitions=5",
+                           "--benchmark_report_aggregates_only=true"], capture_output=True, text=True, check=True)
+    return {entry["run_name"]: entry["cpu_time"] for entry in json.loads(done.stdout)["benchmarks"]
+            if entry["aggregate_name"] == "median"}
 
 
 def spread(values, digits=1):
@@ -253,6 +262,7 @@ def rows(figures):
             lines.append(f"| {name}: {process} idle with one service | {spread(memory)} MiB, {spread(cpu, 2)} % of a core | |")
         if name == "holdfast":
             lines.append(f"| holdfast: both together | {total:.1f} MiB | reach 64 MiB, 1 % of a core |")
+    lines += [f"| {name}, ns of processor time | {ns:.0f} | |" for name, ns in figures["small_functions_ns"].items()]
     return lines
 
 
@@ -287,7 +297,10 @@ def main():
     parser.add_argument("--kills", type=int, default=7, help="per supervisor and round")
     parser.add_argument("--idle-seconds", type=float, default=20)
     options = parser.parse_args()
-    subprocess.run(["cmake", "--build", str(RELEASE), "--target", "nursery", "actor"], check=True, stdout=subprocess.DEVNULL)
+    # Configured again, because the library of the small benchmarks may have been installed since.
+    for command in (["cmake", "--preset", "release"],
+                    ["cmake", "--build", str(RELEASE), "--target", "nursery", "actor", "micro_bench"]):
+        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     for tool in ("/usr/bin/runsvdir", "/usr/bin/monit"):
         if not shutil.which(tool):
             sys.exit(f"{tool} is missing: run `make bench`, which installs it")

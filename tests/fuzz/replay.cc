@@ -1,6 +1,6 @@
-// Feeds every file of a corpus to a fuzzer's entry point, once each, in the order of their names: how a fuzzer's
-// finds stay found in builds that have no libFuzzer. Fails when a directory named is missing or holds no file, so
-// that a moved corpus cannot pass for a clean one.
+// Feeds every file of a corpus to a fuzzer's entry point, once each, in the order of their names:
+// how a fuzzer's finds stay found in builds that have no libFuzzer. Fails when a directory named is
+// missing or holds no file, so that a moved corpus cannot pass for a clean one.
 //
 //     spec_fuzzer DIRECTORY...
 #include <algorithm>
@@ -61,7 +61,8 @@ int main(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
         const std::vector<fs::path> files = files_below(argv[i]);
         if (files.empty()) {
-            std::fprintf(stderr, "%s holds no corpus: name a directory with at least one file\n", argv[i]);
+            std::fprintf(stderr, "%s holds no corpus: name a directory with at least one file\n",
+                         argv[i]);
             return 1;
         }
         for (const fs::path& file : files) {

@@ -1,7 +1,7 @@
 // actor [OPTION...]: a service that does on demand what services do: serve, get stuck, fail, die.
 //
-// Serves HTTP/1.1, one connection at a time, on the sockets it inherits (LISTEN_FDS) or else on 127.0.0.1:PORT.
-// Requests:
+// Serves HTTP/1.1, one connection at a time, on the sockets it inherits (LISTEN_FDS) or else on
+// 127.0.0.1:PORT. Requests:
 //     /           200 with {"pid","instance","inherited","version"}
 //     /crash      calls abort()
 //     /exit/N     exits with N, unanswered
@@ -9,7 +9,8 @@
 //     /live       200
 //     /ready      200, or 503 while the file of --unready-if is there
 // Options:
-//     --notify               READY=1 when it listens, STOPPING=1 at SIGTERM, WATCHDOG=1 while it is well
+//     --notify               READY=1 when it listens, STOPPING=1 at SIGTERM, WATCHDOG=1 while it is
+//     well
 //     --start-ms N           waits that long before it listens
 //     --fail-if FILE         exits with 3 at its start while FILE is there
 //     --unready-if FILE      see /ready
@@ -111,7 +112,8 @@ static void answer(int fd, const char* status, const char* body) {
                         "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
                         "Connection: close\r\n\r\n%s",
                         status, strlen(body), body);
-    if (send(fd, text, (size_t)size, MSG_NOSIGNAL) != size) fprintf(stderr, "actor: a client left\n");
+    if (send(fd, text, (size_t)size, MSG_NOSIGNAL) != size)
+        fprintf(stderr, "actor: a client left\n");
 }
 
 static void serve(int fd) {
@@ -130,7 +132,8 @@ static void serve(int fd) {
     char path[256] = "";
     sscanf(request, "%*s %255s", path);
     char body[512];
-    snprintf(body, sizeof body, "{\"pid\":%d,\"instance\":\"%s\",\"inherited\":%d,\"version\":\"%s\"}\n", getpid(),
+    snprintf(body, sizeof body,
+             "{\"pid\":%d,\"instance\":\"%s\",\"inherited\":%d,\"version\":\"%s\"}\n", getpid(),
              value_of("HOLDFAST_INSTANCE"), inherited_count(), options.version);
     if (strcmp(path, "/crash") == 0) {
         struct rlimit none = {0, 0};
@@ -139,7 +142,8 @@ static void serve(int fd) {
     }
     if (strncmp(path, "/exit/", 6) == 0) exit(atoi(path + 6));
     if (strcmp(path, "/hang") == 0) hung = 1;
-    if (strcmp(path, "/ready") == 0 && options.unready_if != NULL && access(options.unready_if, F_OK) == 0)
+    if (strcmp(path, "/ready") == 0 && options.unready_if != NULL &&
+        access(options.unready_if, F_OK) == 0)
         answer(fd, "503 Service Unavailable", body);
     else
         answer(fd, "200 OK", body);
@@ -150,26 +154,39 @@ static void record_start(void) {
     struct timespec now;
     clock_gettime(CLOCK_BOOTTIME, &now);
     char line[64];
-    int size = snprintf(line, sizeof line, "%d %lld.%09ld\n", getpid(), (long long)now.tv_sec, now.tv_nsec);
+    int size = snprintf(line, sizeof line, "%d %lld.%09ld\n", getpid(), (long long)now.tv_sec,
+                        now.tv_nsec);
     int fd = open(options.started, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (fd < 0 || write(fd, line, (size_t)size) != size) fprintf(stderr, "actor: %s: %s\n", options.started, strerror(errno));
+    if (fd < 0 || write(fd, line, (size_t)size) != size)
+        fprintf(stderr, "actor: %s: %s\n", options.started, strerror(errno));
     close(fd);
 }
 
 static void read_options(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
         const char* name = argv[i];
-        if (strcmp(name, "--notify") == 0) options.notify = 1;
-        else if (strcmp(name, "--deaf") == 0) options.deaf = 1;
-        else if (strcmp(name, "--no-listen") == 0) options.no_listen = 1;
-        else if (i + 1 == argc) exit(2);
-        else if (strcmp(name, "--start-ms") == 0) options.start_ms = atoi(argv[++i]);
-        else if (strcmp(name, "--fail-if") == 0) options.fail_if = argv[++i];
-        else if (strcmp(name, "--unready-if") == 0) options.unready_if = argv[++i];
-        else if (strcmp(name, "--version") == 0) options.version = argv[++i];
-        else if (strcmp(name, "--started") == 0) options.started = argv[++i];
-        else if (strcmp(name, "--say") == 0) printf("%s\n", argv[++i]);
-        else exit(2);
+        if (strcmp(name, "--notify") == 0)
+            options.notify = 1;
+        else if (strcmp(name, "--deaf") == 0)
+            options.deaf = 1;
+        else if (strcmp(name, "--no-listen") == 0)
+            options.no_listen = 1;
+        else if (i + 1 == argc)
+            exit(2);
+        else if (strcmp(name, "--start-ms") == 0)
+            options.start_ms = atoi(argv[++i]);
+        else if (strcmp(name, "--fail-if") == 0)
+            options.fail_if = argv[++i];
+        else if (strcmp(name, "--unready-if") == 0)
+            options.unready_if = argv[++i];
+        else if (strcmp(name, "--version") == 0)
+            options.version = argv[++i];
+        else if (strcmp(name, "--started") == 0)
+            options.started = argv[++i];
+        else if (strcmp(name, "--say") == 0)
+            printf("%s\n", argv[++i]);
+        else
+            exit(2);
     }
     fflush(stdout);
 }
@@ -202,7 +219,8 @@ int main(int argc, char** argv) {
         notify("WATCHDOG=1");
         if (poll(waits, count, 100) <= 0) continue;
         for (nfds_t i = 0; i < count; ++i) {
-            // Another instance on the same socket may have been quicker: then there is nothing to accept.
+            // Another instance on the same socket may have been quicker: then there is nothing to
+            // accept.
             int fd = accept4(waits[i].fd, NULL, NULL, SOCK_CLOEXEC);
             if (fd < 0) continue;
             serve(fd);

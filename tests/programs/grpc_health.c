@@ -1,6 +1,7 @@
-// grpc_health VERDICT_FILE: answers gRPC's health check (grpc.health.v1.Health/Check) on 127.0.0.1:PORT, or on an
-// inherited socket, by what VERDICT_FILE holds: "serving", "not-serving", "unimplemented" (grpc-status 12). Cleartext
-// HTTP/2 with prior knowledge, as gRPC speaks it; one connection at a time, which is all a probe needs.
+// grpc_health VERDICT_FILE: answers gRPC's health check (grpc.health.v1.Health/Check) on
+// 127.0.0.1:PORT, or on an inherited socket, by what VERDICT_FILE holds: "serving", "not-serving",
+// "unimplemented" (grpc-status 12). Cleartext HTTP/2 with prior knowledge, as gRPC speaks it; one
+// connection at a time, which is all a probe needs.
 #include <arpa/inet.h>
 #include <nghttp2/nghttp2.h>
 #include <stdint.h>
@@ -17,19 +18,20 @@ static int frame_sent;
 static const char* grpc_status;
 
 static nghttp2_nv field(const char* name, const char* value) {
-    return (nghttp2_nv){(uint8_t*)(uintptr_t)name, (uint8_t*)(uintptr_t)value, strlen(name), strlen(value),
-                        NGHTTP2_NV_FLAG_NONE};
+    return (nghttp2_nv){(uint8_t*)(uintptr_t)name, (uint8_t*)(uintptr_t)value, strlen(name),
+                        strlen(value), NGHTTP2_NV_FLAG_NONE};
 }
 
-static ssize_t on_send(nghttp2_session* session, const uint8_t* bytes, size_t size, int flags, void* user) {
+static ssize_t on_send(nghttp2_session* session, const uint8_t* bytes, size_t size, int flags,
+                       void* user) {
     (void)session;
     (void)flags;
     ssize_t sent = send(*(int*)user, bytes, size, MSG_NOSIGNAL);
     return sent < 0 ? NGHTTP2_ERR_CALLBACK_FAILURE : sent;
 }
 
-static ssize_t on_read(nghttp2_session* session, int32_t stream, uint8_t* out, size_t size, uint32_t* flags,
-                       nghttp2_data_source* source, void* user) {
+static ssize_t on_read(nghttp2_session* session, int32_t stream, uint8_t* out, size_t size,
+                       uint32_t* flags, nghttp2_data_source* source, void* user) {
     (void)source;
     (void)user;
     size_t give = 0;
@@ -89,7 +91,8 @@ static int listener(void) {
     int on = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     const char* port = getenv("PORT");
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port == NULL ? "0" : port))};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)atoi(port == NULL ? "0" : port))};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (bind(fd, (struct sockaddr*)&address, sizeof address) != 0 || listen(fd, 16) != 0) {
         perror("grpc_health: cannot listen");

@@ -1,14 +1,17 @@
 // misfit WHAT [ARGS]: programs that behave badly, one way each.
 //     leak MIB_PER_SECOND         allocates and touches memory until somebody stops it
-//     daemon PIDFILE              forks twice, leaves its session, writes the grandchild's pid, lives on in it; the first
+//     daemon PIDFILE              forks twice, leaves its session, writes the grandchild's pid,
+//     lives on in it; the first
 //                                 process exits with 0
-//     children PIDFILE            starts a child in a session of its own that ignores SIGTERM; both live on
-//     flood PROGRESS              writes lines to standard output as fast as it can; ten times a second it overwrites
+//     children PIDFILE            starts a child in a session of its own that ignores SIGTERM; both
+//     live on flood PROGRESS              writes lines to standard output as fast as it can; ten
+//     times a second it overwrites
 //                                 PROGRESS with "LINES LONGEST_WRITE_MICROSECONDS\n"
 //     exit CODE [AFTER_MS]        exits
 //     signal NUMBER [AFTER_MS]    dies of the signal
-//     say TEXT...                 prints each TEXT as a line, half of them split over two writes, then lives on
-//     bytes                       prints bytes that are not UTF-8, and a line of 100,000 characters, then lives on
+//     say TEXT...                 prints each TEXT as a line, half of them split over two writes,
+//     then lives on bytes                       prints bytes that are not UTF-8, and a line of
+//     100,000 characters, then lives on
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

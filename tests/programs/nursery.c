@@ -1,11 +1,12 @@
 // nursery COMMAND [ARG...]: runs a command the way a small init would, for tests that kill keepers.
 //
-// It is the subreaper of all that the command leaves behind, and reaps it, so that an orphan's end looks as it does
-// under a real init: gone, not a zombie. When standard input ends, because the test closed it or died, every
-// descendant is killed, and the nursery exits; nothing a test started outlives it.
+// It is the subreaper of all that the command leaves behind, and reaps it, so that an orphan's end
+// looks as it does under a real init: gone, not a zombie. When standard input ends, because the
+// test closed it or died, every descendant is killed, and the nursery exits; nothing a test started
+// outlives it.
 //
-// Says on standard output, one line each: "started PID", then "ended PID exit CODE" or "ended PID signal NUMBER" for
-// the command itself only.
+// Says on standard output, one line each: "started PID", then "ended PID exit CODE" or "ended PID
+// signal NUMBER" for the command itself only.
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
@@ -76,7 +77,8 @@ static int kill_descendants(void) {
 }
 
 static void end_everything(void) {
-    // A process that forks while we look escapes one round; a keeper that is dead forks no more, so rounds end.
+    // A process that forks while we look escapes one round; a keeper that is dead forks no more, so
+    // rounds end.
     for (int round = 0; round < 1000; ++round) {
         kill_descendants();
         while (waitpid(-1, NULL, WNOHANG) > 0) {

@@ -71,6 +71,15 @@ TEST(SpecParser, NamesTheLineOfABrokenTableName) {
               "encountered end-of-file");
 }
 
+TEST(SpecParser, TakesEveryLetterInTextsAndNoneOutsideThem) {
+    for (auto letter :
+         {"ä", "\uFE3F", "\u00A0", "\u1680", "\u2028", "\uFEFF", "日", "\U0001F600"}) {
+        EXPECT_EQ(problems(with(fmt::format("env = {{ A = \"{}\" }} # {}\n", letter, letter))), "");
+        EXPECT_NE(problems(with(fmt::format("user = \"a\"{}\n", letter))), "") << letter;
+        EXPECT_NE(problems(with(fmt::format("[{}\n", letter))), "") << letter;
+    }
+}
+
 TEST(SpecParser, SuggestsTheTableAMisplacedKeyBelongsTo) {
     EXPECT_THAT(problems(with("drain = \"5s\"\n")), HasSubstr("did you mean \"deploy.drain\"?"));
 }

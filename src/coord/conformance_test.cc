@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "coord/embedded.h"
+#include "coord/simulated.h"
 #include "runtime/real/rocks.h"
 #include "runtime/sim/store.h"
 
@@ -93,12 +94,50 @@ class OnRocksStore final : public EmbeddedSubject {
     std::unique_ptr<RocksStore> store_;
 };
 
+// Slow, forgetful and unpunctual as the contract allows, but without outcomes in doubt, which the suite
+// could only repeat what the contract says of: simulated_test.cc has those.
+class Simulated final : public CoordinatorSubject {
+  public:
+    explicit Simulated(Liberties liberties) : liberties_(liberties) { connect(); }
+    Coordinator& coordinator() override { return *coordinator_; }
+    Stepper& stepper() override { return stepper_; }
+    void restart() override { connect(); }
+    void compact() override {
+        for (std::size_t i = 0; i <= short_memory.history.changes_max; ++i) {
+            EXPECT_TRUE(ensemble_.apply({.when = {}, .then = {put("compacted", "")}}));
+        }
+    }
+    int transactions() override { return 1000; }
+
+  private:
+    void connect() {
+        coordinator_ = std::make_unique<SimulatedCoordinator>(
+            ensemble_, stepper_.clock(), random_.fork(), std::chrono::seconds(10), liberties_);
+    }
+
+    VirtualStepper stepper_;
+    Random random_{1};
+    Liberties liberties_;
+    Ensemble ensemble_{stepper_.clock(), random_.fork(), short_memory.history};
+    std::unique_ptr<SimulatedCoordinator> coordinator_;
+};
+
 INSTANTIATE_TEST_SUITE_P(
     Of, CoordinatorConformance,
     ::testing::Values(
         CoordinatorFactory{"EmbeddedOnSimStore", [] { return std::make_unique<OnSimStore>(); }},
         CoordinatorFactory{"EmbeddedOnRocksStore",
-                           [] { return std::make_unique<OnRocksStore>(); }}),
+                           [] { return std::make_unique<OnRocksStore>(); }},
+        CoordinatorFactory{"Simulated", [] { return std::make_unique<Simulated>(Liberties{}); }},
+        CoordinatorFactory{"SimulatedWithLiberties",
+                           [] {
+                               return std::make_unique<Simulated>(
+                                   Liberties{.delay_most = std::chrono::milliseconds(50),
+                                             .resync = 0.2,
+                                             .watch_error = 0.2,
+                                             .lease_early_most = std::chrono::seconds(2),
+                                             .lease_late_most = std::chrono::seconds(9)});
+                           }}),
     [](const auto& of) { return of.param.name; });
 
 }  // namespace

@@ -25,7 +25,9 @@
 
 namespace holdfast::coord {
 
-using Revision = std::uint64_t;  // Of the whole store; rises by one with each applied transaction.
+// Of the whole store; rises by one with each transaction that changes something. Erasing what is not
+// there changes nothing; putting the value that is there does.
+using Revision = std::uint64_t;
 using LeaseId = std::uint64_t;   // 0: none.
 
 struct Entry {
@@ -60,8 +62,10 @@ inline Operation erase_prefix(std::string prefix) {
     return {Operation::Kind::erase_prefix, std::move(prefix), {}, 0};
 }
 
-// All operations or, if any comparison fails, none. No key twice. At most 128 operations and 1 MiB:
-// etcd's limits, so that what works on one machine works on several.
+// All operations or, if any comparison fails, none. At most 128 comparisons, 128 operations and 1 MiB:
+// etcd's limits, so that what works on one machine works on several. Errc::invalid beyond them, for
+// an empty key or prefix, and where two operations touch one key. Errc::not_found if a put names a
+// lease that has ended.
 struct Transaction {
     std::vector<Compare> when;
     std::vector<Operation> then;
@@ -95,7 +99,8 @@ struct WatchEvent {
 class Watch {
   public:
     virtual ~Watch() = default;
-    // Waits for the next event; no deadline. Errors are not final: call again.
+    // Waits for the next event; no deadline. Errors are not final: call again. A Task that is
+    // destroyed has taken nothing.
     virtual runtime::Task<Result<WatchEvent>> next() = 0;
 };
 

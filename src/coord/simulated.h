@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,22 +22,22 @@
 
 namespace holdfast::coord {
 
-// Probabilities are per call.
+// Probabilities are per call. What is in doubt for a transaction is merely unavailable for a read.
 struct Liberties {
-    Duration delay_least{};  // Of each way.
+    Duration delay_least{};  // Of each way, at least 1 ns.
     Duration delay_most{};
-    double lose_request = 0;   // Never arrives: in_doubt, and not applied.
-    double lose_answer = 0;    // Applied: in_doubt.
-    double late_request = 0;   // In_doubt, and applied after that answer.
-    double refuse = 0;         // Errc::unavailable at once, not applied.
-    double resync = 0;         // Per watch event: the state instead of the changes.
-    double watch_error = 0;    // Per call of next().
+    double lose_request = 0;  // In doubt, and never applied.
+    double lose_answer = 0;   // In doubt, and applied.
+    double late_request = 0;  // In doubt, and applied after that answer.
+    double refuse = 0;        // Errc::unavailable, and not applied.
+    double resync = 0;        // Per watch event: the state instead of the changes.
+    double watch_error = 0;   // Per call of next().
     Duration lease_early_most{};  // A lease may end this much too early,
     Duration lease_late_most{};   // or too late.
-    bool cut_off = false;         // Nothing arrives; every call runs into its deadline.
+    bool cut_off = false;  // Nothing goes through, either way: every call runs into its deadline.
 };
 
-// The agreed state. Pure but for its clock's timers, which end leases.
+// The agreed state. Its clock is nobody's but its own: it ends the leases.
 class Ensemble final : private EntryView {
   public:
     Ensemble(runtime::Clock& clock, runtime::Random random, HistoryLimits history = {});
@@ -96,16 +97,27 @@ class SimulatedCoordinator final : public Coordinator {
   private:
     class LibertineWatch;
 
+    // How one call fares.
+    struct Fate {
+        Duration there{};
+        Duration back{};
+        bool lost_there = false;
+        bool lost_back = false;
+    };
+    Fate draw();
+    Duration delay();
     template <class T>
-    runtime::Task<Result<T>> call(std::function<Result<T>()> act, Errc unknown);
-    Duration delay() { return random_.between(liberties_.delay_least, liberties_.delay_most); }
+    runtime::Task<Result<T>> call(std::function<Result<T>()> act, Errc when_late);
+    template <class T>
+    runtime::Task<void> travel(std::function<Result<T>()> act, Fate fate,
+                               runtime::Completion<Result<T>> answer);
 
     Ensemble& ensemble_;
     runtime::Clock& clock_;
     runtime::Random random_;
     Duration deadline_;
     Liberties liberties_;
-    runtime::TaskGroup late_;  // Requests that arrive after their caller has given up.
+    runtime::TaskGroup requests_;  // On their way, though the caller may have given up.
 };
 
 }  // namespace holdfast::coord

@@ -6,7 +6,7 @@ hf_library(runtime_storage
 
 hf_library(runtime_real_disk
     SOURCES real/disk.cc
-    USES runtime_storage)
+    USES runtime_storage runtime_real)
 
 # RocksDB is linked by whoever needs a real store, and by nobody else.
 find_path(HF_ROCKSDB_INCLUDE rocksdb/db.h REQUIRED)
@@ -18,8 +18,8 @@ target_include_directories(runtime_rocks SYSTEM PRIVATE ${HF_ROCKSDB_INCLUDE})
 target_link_libraries(runtime_rocks PRIVATE ${HF_ROCKSDB_LIBRARY} Threads::Threads)
 
 hf_test(storage_test
-    SOURCES sim/disk_test.cc
-    USES runtime_storage)
+    SOURCES disk_test.cc sim/disk_test.cc
+    USES runtime_storage runtime_real_disk)
 
 hf_test(rocks_test
     SOURCES real/rocks_test.cc

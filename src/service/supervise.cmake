@@ -11,3 +11,6 @@ hf_library(service
     SOURCES instance_launch.cc output_file.cc output_log.cc supervisor.cc supervisor_begin.cc
         supervisor_feeds.cc supervisor_probes.cc supervisor_runs.cc
     USES service_core service_catalog service_spec health runtime_core Boost::json)
+hf_test(service_test
+    SOURCES supervisor_test.cc
+    USES service runtime_sim coord_embedded)

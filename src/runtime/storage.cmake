@@ -21,8 +21,19 @@ hf_test(storage_test
     SOURCES disk_test.cc sim/disk_test.cc
     USES runtime_storage runtime_real_disk)
 
+add_executable(store_victim real/store_victim.cc)
+target_link_libraries(store_victim PRIVATE runtime_rocks)
+
 hf_test(rocks_test
-    SOURCES real/rocks_test.cc
+    SOURCES real/rocks_kill_test.cc real/rocks_test.cc
     USES runtime_rocks)
-target_include_directories(rocks_test SYSTEM PRIVATE ${HF_ROCKSDB_INCLUDE})
-target_link_libraries(rocks_test PRIVATE ${HF_ROCKSDB_LIBRARY})
+hf_test(rocks_power_test
+    SOURCES real/rocks_power_test.cc
+    USES runtime_rocks runtime_real_disk
+    LABELS power)
+foreach(test rocks_test rocks_power_test)
+    add_dependencies(${test} store_victim)
+    target_compile_definitions(${test} PRIVATE HF_STORE_VICTIM="$<TARGET_FILE:store_victim>")
+    target_include_directories(${test} SYSTEM PRIVATE ${HF_ROCKSDB_INCLUDE})
+    target_link_libraries(${test} PRIVATE ${HF_ROCKSDB_LIBRARY})
+endforeach()

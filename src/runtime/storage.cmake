@@ -18,7 +18,7 @@ target_include_directories(runtime_rocks SYSTEM PRIVATE ${HF_ROCKSDB_INCLUDE})
 target_link_libraries(runtime_rocks PRIVATE ${HF_ROCKSDB_LIBRARY} Threads::Threads)
 
 hf_test(storage_test
-    SOURCES disk_test.cc sim/disk_test.cc
+    SOURCES disk_test.cc sim/disk_test.cc sim/store_test.cc
     USES runtime_storage runtime_real_disk)
 
 add_executable(store_victim real/store_victim.cc)

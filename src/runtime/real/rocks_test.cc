@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/bytes.h"
+#include "base/hash.h"
 #include "runtime/real/lossy_env.h"
 #include "runtime/sim/store.h"
 #include "runtime/storage_stepper.h"
@@ -251,6 +253,29 @@ TEST_F(Rocks, ReportsDamageInATableWhenItIsReadAndThenRefusesWrites) {
     const auto written = stepper_.finish((*store)->write(workload_batch(301), Durability::synced));
     ASSERT_FALSE(written);
     EXPECT_EQ(written.error().code, Errc::unavailable);
+}
+
+// docs/formats/durable-point.md, in bytes. A change here is a change of the format.
+TEST_F(Rocks, WritesTheDurablePointAsDocumented) {
+    {
+        auto store = *open();
+        Batch batch;
+        batch.put("a", "1");
+        batch.put("b", "1");
+        ASSERT_TRUE(stepper_.finish(store->write(std::move(batch), Durability::synced)));
+    }
+    std::ifstream file(path() + "/durable-point", std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    ASSERT_EQ(bytes.size(), 1024);
+    std::string record = "HFDURPT1";
+    append_le(record, std::uint64_t{2});
+    append_le(record, crc32c(record));
+    record.resize(512);
+    std::string fresh = "HFDURPT1";
+    append_le(fresh, std::uint64_t{0});
+    append_le(fresh, crc32c(fresh));
+    fresh.resize(512);
+    EXPECT_TRUE(bytes == record + fresh || bytes == fresh + record);
 }
 
 TEST_F(Rocks, RefusesASecondOwner) {

@@ -116,10 +116,11 @@ runtime::RunId JobCore::new_run() { return std::max<runtime::RunId>(random_.next
 
 JobStep JobCore::adopt(const std::vector<runtime::RunReport>& reports, Now now) {
     JobStep step;
+    adopted_ = true;
     remember(step);
     if (wanted_.paused) {
         drop_queue(RunState::replaced, "stopped by its owner", now, step);
-        stop_current(Ending::stopped, now, step);
+        stop_current(Ending::stopped, "stopped by its owner", now, step);
     }
     for (const auto& report : reports) {
         auto* run = current_ ? &runs_.at(*current_) : nullptr;
@@ -176,7 +177,7 @@ JobStep JobCore::advance(Now now) {
 }
 
 void JobCore::check_schedule(Now now, JobStep& step) {
-    if (wanted_.paused || retired_ || interrupted_) return;
+    if (!adopted_ || wanted_.paused || retired_ || interrupted_) return;
     auto occasions = schedule_.due(now.instant, now.wall);
     if (occasions.note) step.notes.push_back(*occasions.note);
     if (occasions.missed) miss(*occasions.missed, now, step);
@@ -238,7 +239,7 @@ void JobCore::take(WallTime due, Now now, JobStep& step) {
                 break;
             case JobSpec::Overlap::replace:
                 drop_queue(RunState::replaced, "the next run was due", now, step);
-                stop_current(Ending::replaced, now, step);
+                stop_current(Ending::replaced, "the next run was due", now, step);
                 break;
         }
     }
@@ -251,7 +252,8 @@ void JobCore::take(WallTime due, Now now, JobStep& step) {
 }
 
 void JobCore::begin_next(Now now, JobStep& step) {
-    if (current_ || queue_.empty() || wanted_.paused || retired_ || interrupted_) return;
+    if (!adopted_ || current_ || queue_.empty()) return;
+    if (wanted_.paused || retired_ || interrupted_) return;
     auto& run = runs_.at(queue_.front());
     if (!ready_) {
         auto reason = "waits for " + waiting_for_;
@@ -321,9 +323,12 @@ JobStep JobCore::exited(runtime::RunId id, const runtime::Exit& exit, std::strin
     bool program = run && run->phase == TryPhase::running && run->run == id;
     bool verification = run && run->phase == TryPhase::verifying && run->verify == id;
     if (!program && !verification) return step;
-    run->code = exit.code;
-    run->signal = exit.signal;
-    run->output = tail(output);
+    if (program) {
+        run->code = exit.code;
+        run->signal = exit.signal;
+        run->output.clear();
+    }
+    run->output = tail(run->output + output);
     auto failure = failure_of(exit, wanted_.spec.timeout);
     if (run->ending != Ending::none) {
         end_run(*run, run->ending == Ending::replaced ? RunState::replaced : RunState::failed,
@@ -376,13 +381,13 @@ void JobCore::end_run(JobRun& run, RunState state, std::string reason, Now now, 
     begin_next(now, step);
 }
 
-void JobCore::stop_current(Ending ending, Now now, JobStep& step) {
+void JobCore::stop_current(Ending ending, std::string reason, Now now, JobStep& step) {
     if (!current_) return;
     auto& run = runs_.at(*current_);
     bool waits = run.phase == TryPhase::backing_off;
     bool already = run.ending != Ending::none;
     run.ending = ending;
-    run.reason = ending == Ending::replaced ? "the next run was due" : "stopped by its owner";
+    run.reason = std::move(reason);
     if (waits) {
         end_run(run, ending == Ending::replaced ? RunState::replaced : RunState::failed, run.reason,
                 now, step);
@@ -405,7 +410,7 @@ JobStep JobCore::want(Wanted wanted, Now now) {
     backoff_.set_bounds(wanted_.spec.backoff_least, wanted_.spec.backoff_most);
     if (stopped) {
         drop_queue(RunState::replaced, "stopped by its owner", now, step);
-        stop_current(Ending::stopped, now, step);
+        stop_current(Ending::stopped, "stopped by its owner", now, step);
     }
     if (resumed || stopped || rescheduled) schedule_ = make_schedule(now);
     remember(step);
@@ -440,18 +445,14 @@ JobStep JobCore::retire(Now now) {
     JobStep step;
     if (std::exchange(retired_, true)) return step;
     drop_queue(RunState::replaced, "the job was deleted", now, step);
-    stop_current(Ending::stopped, now, step);
+    stop_current(Ending::stopped, "the job was deleted", now, step);
     return step;
 }
 
 JobStep JobCore::interrupt(Now now) {
     JobStep step;
     interrupted_ = true;
-    stop_current(Ending::stopped, now, step);
-    if (current_ && !step.records.empty()) {
-        runs_.at(*current_).reason = "Holdfast was stopped";
-        keep(runs_.at(*current_), step);
-    }
+    stop_current(Ending::stopped, "Holdfast was stopped", now, step);
     return step;
 }
 

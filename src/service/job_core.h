@@ -78,7 +78,8 @@ class JobCore {
 
     JobCore(Wanted wanted, Kept kept, Now now, runtime::Random random);
 
-    // Once, before all else: the keeper's runs in the job's slots.
+    // The keeper's runs in the job's slots: at first, and whenever their ends may have been missed.
+    // Nothing begins before the first time.
     JobStep adopt(const std::vector<runtime::RunReport>& reports, Now now);
 
     JobStep advance(Now now);
@@ -110,7 +111,7 @@ class JobCore {
     void begin_try(JobRun& run, Now now, JobStep& step);
     void try_failed(JobRun& run, std::string reason, Now now, JobStep& step);
     void end_run(JobRun& run, RunState state, std::string reason, Now now, JobStep& step);
-    void stop_current(Ending ending, Now now, JobStep& step);
+    void stop_current(Ending ending, std::string reason, Now now, JobStep& step);
     void drop_queue(RunState state, std::string reason, Now now, JobStep& step);
     void adopt_current(const std::vector<runtime::RunReport>& reports, Now now, JobStep& step);
     void begin_verify(JobRun& run, JobStep& step);
@@ -134,6 +135,7 @@ class JobCore {
     bool run_when_resumed_ = false;
     bool ready_ = true;
     std::string waiting_for_;
+    bool adopted_ = false;
     bool retired_ = false;
     bool interrupted_ = false;
 };

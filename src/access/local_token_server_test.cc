@@ -14,15 +14,21 @@ namespace holdfast::access {
 namespace {
 
 // A port nothing of this test binds: only its number is part of the socket's name.
-std::uint16_t own_port() { return static_cast<std::uint16_t>(10000 + getpid() % 50000); }
+// The same in a child.
+std::uint16_t own_port() {
+    static const auto port = static_cast<std::uint16_t>(10000 + getpid() % 50000);
+    return port;
+}
 
 // Runs `ask` in a child, as another user if one is given, while the server serves here.
 int ask_from_child(runtime::EventLoop& loop, LocalTokenServer& server, uid_t uid,
                    int (*ask)(std::uint16_t)) {
+    auto port = own_port();
     pid_t child = fork();
     if (child == 0) {
+        alarm(30);
         if (uid != geteuid() && (setgid(uid) != 0 || setuid(uid) != 0)) _exit(99);
-        _exit(ask(own_port()));
+        _exit(ask(port));
     }
     runtime::TaskGroup group;
     group.spawn(server.run());
@@ -93,10 +99,12 @@ TEST(LocalTokenClient, DoesNotTrustAStrangerOnTheName) {
     if (geteuid() != 0) GTEST_SKIP() << "needs root, to become somebody else";
     int ready[2];
     ASSERT_EQ(pipe(ready), 0);
+    auto port = own_port();
     pid_t stranger = fork();
     if (stranger == 0) {
+        alarm(30);
         if (setgid(65534) != 0 || setuid(65534) != 0) _exit(99);
-        auto name = local_socket_name(own_port());
+        auto name = local_socket_name(port);
         int fd = socket(AF_UNIX, SOCK_STREAM, 0);
         if (bind(fd, name.get(), name.size) != 0 || listen(fd, 4) != 0) _exit(98);
         if (write(ready[1], "x", 1) != 1) _exit(97);
@@ -106,7 +114,7 @@ TEST(LocalTokenClient, DoesNotTrustAStrangerOnTheName) {
     }
     char byte = 0;
     ASSERT_EQ(read(ready[0], &byte, 1), 1);
-    auto token = fetch_local_token(own_port());
+    auto token = fetch_local_token(port);
     ASSERT_FALSE(token);
     EXPECT_EQ(token.error().code, Errc::denied);
     int status = 0;

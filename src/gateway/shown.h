@@ -81,7 +81,4 @@ std::string user_keys_json(const access::NewUser& made);
 std::string settings_json(std::span<const coord::SettingValue> settings);
 std::string setting_json(const coord::SettingValue& setting);
 
-// The bytes with everything that is not UTF-8 replaced by U+FFFD: JSON is UTF-8, output is not.
-std::string to_utf8(std::string_view bytes);
-
 }  // namespace holdfast::gateway

@@ -9,10 +9,12 @@
 #include "base/time.h"
 #include "base/units.h"
 #include "gateway/shown.h"
+#include "health/utf8.h"
 
 namespace holdfast::gateway::shown {
 
 namespace json = boost::json;
+using health::to_utf8;  // JSON is UTF-8; what services print need not be.
 
 inline json::string time(WallTime at) { return json::string(format_wall_time(at)); }
 

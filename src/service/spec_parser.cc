@@ -68,6 +68,11 @@ class Parser {
             bool placed = each.line > 0;
             return std::tuple(!placed, each.line, each.column, each.key, each.reason);
         });
+        if (found_.size() > diagnostics_most) {
+            auto rest = found_.size() - diagnostics_most;
+            found_.resize(diagnostics_most);
+            found_.push_back({0, 0, "", fmt::format("and {} more problems", rest)});
+        }
         return std::unexpected(std::move(found_));
     }
 

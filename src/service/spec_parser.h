@@ -21,6 +21,7 @@
 namespace holdfast::service {
 
 inline constexpr std::size_t spec_bytes_max = 128 * 1024;
+inline constexpr std::size_t diagnostics_most = 100;  // Then one that counts the others.
 
 // One thing wrong with a file. Lines and columns count from 1; 0 where there is no one place.
 struct Diagnostic {

@@ -80,6 +80,33 @@ TEST(SpecParser, TakesEveryLetterInTextsAndNoneOutsideThem) {
     }
 }
 
+TEST(SpecParser, RefusesKeysThatWouldExhaustTheStackHoweverTheyAreHidden) {
+    auto parts = [](std::string_view part) {
+        std::string key(part);
+        while (key.size() < 100000) key += "." + std::string(part);
+        return key;
+    };
+    for (auto part : {"a", "\"!\"", "'\\'", "\"\\\"\"", "a ", "\"#\""})
+        for (auto before : {"x = \"\"\"a\"\"\"\"\"\n", "x = 'it\"s'\n", "x = ''\n", "# \"\n",
+                            "x = \"\"\"\\\"\"\" \"\"\"\n"})
+            for (auto open : {"[", "", "y = { "})
+                EXPECT_THAT(problems(std::string(before) + open + parts(part) + " = 1"),
+                            HasSubstr("a key of more than 8 parts"))
+                    << part << before << open;
+    EXPECT_EQ(problems(with("env = { A = '" + parts("a") +
+                            "', B = \"\"\"a.b.c.d.e.f.g.h.i\n\"\"\""
+                            ", C = 'a.b.c.d.e.f.g.h.i' } # a.b.c.d.e.f.g.h.i\n")),
+              "");
+}
+
+TEST(SpecParser, CountsTheProblemsBeyondTheFirstHundred) {
+    std::string text(head);
+    for (int i = 0; i < 150; ++i) text += fmt::format("k{} = 1\n", i);
+    auto spec = parse_spec(text);
+    ASSERT_EQ(spec.error().size(), 101U);
+    EXPECT_EQ(spec.error().back().reason, "and 50 more problems");
+}
+
 TEST(SpecParser, SuggestsTheTableAMisplacedKeyBelongsTo) {
     EXPECT_THAT(problems(with("drain = \"5s\"\n")), HasSubstr("did you mean \"deploy.drain\"?"));
 }

@@ -3,13 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <tuple>
 
-// toml++ 3.3 asserts some things of its input that input need not fulfil ("[" and a line's end), and
-// in builds without assertions assumes them, which is worse; so does it with the kind of letters
-// outside of quotes. So its assertions become an exception of ours, whatever the build, and a letter
-// of which it does not know what it is, is nothing special. Its namespace becomes our own, lest the
-// linker merge its functions with those of another file that compiles it otherwise.
+// toml++ 3.3 asserts some things of its input that input need not fulfil ("[" and a line's end),
+// and in builds without assertions assumes them, which is worse; so does it with the kind of
+// letters outside of quotes. So its assertions become an exception of ours, whatever the build, and
+// a letter of which it does not know what it is, is nothing special. Its namespace becomes our own,
+// lest the linker merge its functions with those of another file that compiles it otherwise.
 namespace {
 struct Misstep {};
 }  // namespace
@@ -84,6 +85,61 @@ bool is_misstep(std::string_view text) {
     return false;
 }
 
+constexpr std::size_t key_parts_max = 8;
+
+// Where a text begins that a quote opens, the place after it; a single-line one ends with its line.
+std::size_t skip_quoted(std::string_view text, std::size_t at) {
+    char quote = text[at];
+    auto run = [&](std::size_t from) {
+        std::size_t length = 0;
+        while (from + length < text.size() && text[from + length] == quote) ++length;
+        return length;
+    };
+    std::size_t opening = run(at);
+    if (opening == 2) return at + 2;  // Empty.
+    bool multi_line = opening >= 3;
+    at += multi_line ? 3 : 1;
+    while (at < text.size()) {
+        if (!multi_line && text[at] == '\n') return at;
+        if (text[at] == '\\' && quote == '"') {
+            at += 2;
+        } else if (!multi_line && text[at] == quote) {
+            return at + 1;
+        } else if (auto closing = run(at); multi_line && closing >= 3) {
+            return at + std::min<std::size_t>(closing, 5);  // Two may belong to the text.
+        } else {
+            ++at;
+        }
+    }
+    return text.size();
+}
+
+// toml++ makes a table of each part of a dotted key, and destroys them by recursion: a long enough
+// key would exhaust the stack. Nothing in the format needs more than three parts.
+std::optional<Diagnostic> find_long_key(std::string_view text) {
+    constexpr std::string_view inside_keys =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. \t";
+    std::size_t dots = 0;
+    for (std::size_t at = 0; at < text.size();) {
+        if (text[at] == '"' || text[at] == '\'') {
+            at = skip_quoted(text, at);
+            continue;
+        }
+        if (text[at] == '#') {
+            at = std::min(text.find('\n', at), text.size());
+            continue;
+        }
+        if (text[at] == '.' && ++dots >= key_parts_max) {
+            auto line = std::ranges::count(text.substr(0, at), '\n') + 1;
+            return Diagnostic{static_cast<unsigned>(line), 1, "",
+                              fmt::format("a key of more than {} parts", key_parts_max)};
+        }
+        if (!inside_keys.contains(text[at])) dots = 0;
+        ++at;
+    }
+    return std::nullopt;
+}
+
 // The line on which toml++ took its misstep: the last of the shortest run of lines that leads to
 // it.
 unsigned line_of_misstep(std::string_view text) {
@@ -100,6 +156,7 @@ unsigned line_of_misstep(std::string_view text) {
 }  // namespace
 
 std::expected<TomlValue::Table, Diagnostic> parse_toml(std::string_view text) {
+    if (auto long_key = find_long_key(text)) return std::unexpected(*std::move(long_key));
     try {
         return convert_table(toml::parse(text));
     } catch (const toml::parse_error& error) {

@@ -27,3 +27,7 @@ hf_test(runtime_real_test
 hf_test(runtime_network_test
     SOURCES network_conformance_test.cc
     USES runtime_real runtime_sim)
+
+hf_test(runtime_sim_test
+    SOURCES sim/processes_test.cc sim/world_test.cc
+    USES runtime_sim)

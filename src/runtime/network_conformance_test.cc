@@ -402,14 +402,19 @@ TEST_P(NetworkConformance, DatagramsToNobodyAreLostAndTooLargeOnesRefused) {
     }(*net));
 }
 
-TEST_P(NetworkConformance, ADatagramPortIsHadOnce) {
+TEST_P(NetworkConformance, ADatagramPortIsHadOnceAndStreamsHavePortsOfTheirOwn) {
     run([](Net& n) -> Task<void> {
-        auto first = n.server().bind({n.address(), 0});
-        CO_ASSERT(first);
-        auto second = n.server().bind((*first)->local());
-        CO_ASSERT(!second);
-        EXPECT_EQ(second.error().code, Errc::conflict);
-        EXPECT_TRUE(n.server().listen((*first)->local())) << "streams have ports of their own";
+        // Somebody else may listen at the one port or the other, but hardly at all of them.
+        bool both = false;
+        for (int tries = 0; tries < 20 && !both; ++tries) {
+            auto first = n.server().bind({n.address(), 0});
+            CO_ASSERT(first);
+            auto second = n.server().bind((*first)->local());
+            CO_ASSERT(!second);
+            EXPECT_EQ(second.error().code, Errc::conflict);
+            both = n.server().listen((*first)->local()).has_value();
+        }
+        EXPECT_TRUE(both);
         co_return;
     }(*net));
 }

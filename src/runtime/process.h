@@ -5,8 +5,8 @@
 // first asks list() and takes over what is there.
 //
 // A run is one start of one program. Runs that stand for the same thing, such as instance 0 of a
-// service, share a slot; the keeper refuses a launch into a slot that has a live run which the launch
-// does not name, so that nothing ever runs twice.
+// service, share a slot; the keeper refuses a launch into a slot that has a live run which the
+// launch does not name, so that nothing ever runs twice.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,8 @@ using RunId = std::uint64_t;  // Chosen by the node, never used twice on one mac
 
 // A listening socket the keeper owns. Two launches that name the same one share its accept queue.
 struct SocketSpec {
-    std::string name;     // Unique per keeper, such as "shop/http".
-    std::string address;  // "127.0.0.1" or "::1"; no names.
+    std::string name;        // Unique per keeper, such as "shop/http".
+    std::string address;     // "127.0.0.1" or "::1"; no names.
     std::uint16_t port = 0;  // 0: any free one.
     int backlog = 1024;
 
@@ -36,10 +36,10 @@ struct SocketSpec {
 };
 
 struct ResourceLimits {
-    std::optional<std::uint64_t> memory_bytes;
-    std::optional<double> cpu;              // Cores.
-    std::optional<std::uint64_t> files;     // RLIMIT_NOFILE.
-    std::optional<std::uint64_t> core_bytes;  // RLIMIT_CORE.
+    std::optional<std::uint64_t> memory_bytes{};
+    std::optional<double> cpu{};                // Cores.
+    std::optional<std::uint64_t> files{};       // RLIMIT_NOFILE.
+    std::optional<std::uint64_t> core_bytes{};  // RLIMIT_CORE.
 
     auto operator<=>(const ResourceLimits&) const = default;
 };
@@ -51,20 +51,21 @@ enum class Lifetime {
 
 struct LaunchSpec {
     RunId run = 0;
-    std::string slot;                     // "shop/0"; "shop/0?probe" for its exec probe.
-    std::optional<RunId> beside;          // The one live run of the slot that is allowed: hot restart.
-    std::vector<std::string> command;     // argv; [0] is a path, or found in PATH of `env`.
+    std::string slot;                  // "shop/0"; "shop/0?probe" for its exec probe.
+    std::optional<RunId> beside{};     // The one live run of the slot that is allowed: hot restart.
+    std::vector<std::string> command;  // argv; [0] is a path, or found in PATH of `env`.
     std::vector<std::pair<std::string, std::string>> env;  // The whole environment.
-    std::string directory;                // Empty: "/".
-    std::string user;                     // Empty: the keeper's own.
+    std::string directory;                                 // Empty: "/".
+    std::string user;                                      // Empty: the keeper's own.
     ResourceLimits limits;
-    std::vector<std::string> sockets;     // Names of SocketSpecs handed over as LISTEN_FDS, in order.
-    bool notify = true;                   // Sets NOTIFY_SOCKET.
-    std::optional<Duration> run_for;      // The keeper ends the run after this, node or no node.
+    std::vector<std::string> sockets;   // Names of SocketSpecs handed over as LISTEN_FDS, in order.
+    bool notify = true;                 // Sets NOTIFY_SOCKET.
+    std::optional<Duration> run_for{};  // The keeper ends the run after this, node or no node.
     Duration stop_grace = std::chrono::seconds(10);  // Between SIGTERM and SIGKILL at that end.
-    std::optional<Duration> watchdog;     // Tells the service WATCHDOG_USEC; judging it is the node's.
+    std::optional<Duration>
+        watchdog{};  // Tells the service WATCHDOG_USEC; judging it is the node's.
     Lifetime lifetime = Lifetime::lasting;
-    std::string note;                     // The node's own, handed back by list(): at most 4 KiB.
+    std::string note;  // The node's own, handed back by list(): at most 4 KiB.
 };
 
 enum class EndedBy {
@@ -89,7 +90,7 @@ struct Notified {
     bool stopping = false;
     bool reloading = false;
     std::string status;                 // At most 255 bytes.
-    std::optional<Instant> watchdog;    // Last WATCHDOG=1.
+    std::optional<Instant> watchdog{};  // Last WATCHDOG=1.
     bool watchdog_trigger = false;      // WATCHDOG=trigger: it asks to be treated as hung.
 
     bool operator==(const Notified&) const = default;
@@ -103,8 +104,8 @@ struct RunReport {
     WallTime started;
     Lifetime lifetime = Lifetime::lasting;
     Notified notified;
-    bool stopping = false;          // A stop() is under way.
-    std::optional<Exit> exit;       // Kept until forget().
+    bool stopping = false;              // A stop() is under way.
+    std::optional<Exit> exit{};         // Kept until forget().
     std::vector<std::string> weakened;  // What could not be enforced, in words: "no memory cgroup".
 };
 
@@ -120,8 +121,8 @@ enum class OutputStream : std::uint8_t { out, err };
 struct RunOutput {
     RunId run;
     OutputStream stream;
-    WallTime at;         // When the bytes were taken from the service.
-    std::string bytes;   // Not cut at lines.
+    WallTime at;                    // When the bytes were taken from the service.
+    std::string bytes;              // Not cut at lines.
     std::uint64_t lost_before = 0;  // Bytes dropped before these because nobody took them in time.
 };
 using ProcessEvent = std::variant<RunExited, RunNotified, RunOutput>;
@@ -133,9 +134,9 @@ class Processes {
     virtual ~Processes() = default;
 
     virtual Task<Result<RunReport>> launch(LaunchSpec spec) = 0;
-    // SIGTERM (or `signal`) to the run's main process now, SIGKILL to the whole group and cgroup after
-    // `grace`, by the keeper's own timer. A second stop() can only shorten the grace. Returns when it
-    // is under way. not_found: no such live run.
+    // SIGTERM (or `signal`) to the run's main process now, SIGKILL to the whole group and cgroup
+    // after `grace`, by the keeper's own timer. A second stop() can only shorten the grace. Returns
+    // when it is under way. not_found: no such live run.
     virtual Task<Result<void>> stop(RunId run, Duration grace, int signal) = 0;
     virtual Task<Result<void>> kill(RunId run) = 0;
     // The node has recorded the exit; the keeper may forget the run.

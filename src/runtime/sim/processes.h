@@ -39,27 +39,26 @@ struct Behaviour {
         OutputStream stream = OutputStream::out;
     };
 
-    std::optional<Duration> ready_after;  // READY=1.
-    std::optional<Duration> exits_after;
+    std::optional<Duration> ready_after{};  // READY=1.
+    std::optional<Duration> exits_after{};
     int exit_code = 0;
-    std::optional<int>
-        exit_signal;  // Instead of the code; of its own making if it is SIGSEGV or SIGABRT.
-    bool out_of_memory = false;  // That end is the kernel's OOM killer's.
+    std::optional<int> exit_signal{};  // Instead of the code. SIGSEGV is of its own making.
+    bool out_of_memory = false;        // That end is the kernel's OOM killer's.
 
     bool ignores_sigterm = false;
     Duration stops_within = std::chrono::milliseconds(10);  // Of SIGTERM ...
-    std::optional<int> stop_code;  // ... with this code; none: by the signal.
+    std::optional<int> stop_code{};  // ... with this code; none: by the signal.
 
-    std::optional<Duration> crashes_every;  // On average, by SIGSEGV.
-    std::optional<Duration> beats_every;    // WATCHDOG=1.
-    std::optional<Duration> beats_until;    // Then it hangs: neither beats nor heeds SIGTERM.
+    std::optional<Duration> crashes_every{};  // On average, by SIGSEGV.
+    std::optional<Duration> beats_every{};    // WATCHDOG=1.
+    std::optional<Duration> beats_until{};    // Then it hangs: neither beats nor heeds SIGTERM.
 
-    std::vector<Says> says;
-    std::vector<Prints> prints;
+    std::vector<Says> says{};
+    std::vector<Prints> prints{};
 
     // Serves TCP at 127.0.0.1:${PORT}, or on the first socket it inherits, once it is ready: reads
     // a request, up to an empty line, and answers with this HTTP status. Until `beats_until`.
-    std::optional<int> serves_status;
+    std::optional<int> serves_status{};
 };
 
 class SimProcesses final : public Processes {

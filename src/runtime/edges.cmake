@@ -17,7 +17,7 @@ hf_library(runtime_sim
     USES runtime_core runtime_storage)
 
 hf_test(runtime_test
-    SOURCES clock_test.cc endpoint_test.cc random_test.cc task_test.cc
+    SOURCES clock_test.cc endpoint_test.cc race_test.cc random_test.cc task_test.cc
     USES runtime_core)
 
 hf_test(runtime_real_test

@@ -1,5 +1,5 @@
-// How a keeper takes over: from one that died, by its table and by what /proc shows; and from the one this
-// process was before the exec of an upgrade, by what that left in a memfd.
+// How a keeper takes over: from one that died, by its table and by what /proc shows; and from the
+// one this process was before the exec of an upgrade, by what that left in a memfd.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -30,10 +30,12 @@ Result<Table> Keeper::load() {
     if (!bytes && bytes.error().code == Errc::not_found) return Table{};
     auto table = bytes ? decode_table(*bytes) : Result<Table>(std::unexpected(bytes.error()));
     if (table) return table;
-    auto aside = fmt::format("{}.damaged-{}", path, wall_clock().time_since_epoch() / std::chrono::seconds(1));
+    auto aside = fmt::format("{}.damaged-{}", path,
+                             wall_clock().time_since_epoch() / std::chrono::seconds(1));
     rename(path.c_str(), aside.c_str());
     damaged_table_ = fmt::format("{} ({})", aside, table.error().message);
-    fmt::print(stderr, "holdfast-keeper: the table was damaged and is set aside as {}\n", damaged_table_);
+    fmt::print(stderr, "holdfast-keeper: the table was damaged and is set aside as {}\n",
+               damaged_table_);
     return Table{};
 }
 
@@ -53,12 +55,14 @@ void Keeper::adopt(Table before) {
     }
     auto node = same_boot ? open_process(before.node) : Fd();
     if (!node && options_.adopt_node > 0) {
-        before.node = {options_.adopt_node, process_stat(options_.adopt_node).value_or(ProcessStat{}).start_ticks};
+        before.node = {options_.adopt_node,
+                       process_stat(options_.adopt_node).value_or(ProcessStat{}).start_ticks};
         node = open_process(before.node);
     }
     if (same_boot) send_signal(open_process(before.candidate), SIGKILL);
     if (node) {
-        node_.id = before.node, node_.process = std::move(node), node_.build_id = before.node_build_id;
+        node_.id = before.node, node_.process = std::move(node),
+        node_.build_id = before.node_build_id;
         watch_.started(boot_clock(), wall_clock());
         watch_.beat(boot_clock());
         if (resumed) watch_.ready(wall_clock());
@@ -66,10 +70,12 @@ void Keeper::adopt(Table before) {
             poller_.watch(node_.process.get(), {Source::Kind::node});
         }
     }
-    auto live = std::ranges::count_if(children_, [](auto& each) { return each.second.run.alive(); });
+    auto live =
+        std::ranges::count_if(children_, [](auto& each) { return each.second.run.alive(); });
     if (!resumed && (live > 0 || node_.process)) {
-        took_over_ = fmt::format("{}: the keeper before it had died; adopted {} runs{}", format_wall_time(started_),
-                                 live, node_.process ? " and the node" : "");
+        took_over_ =
+            fmt::format("{}: the keeper before it had died; adopted {} runs{}",
+                        format_wall_time(started_), live, node_.process ? " and the node" : "");
     }
 }
 
@@ -88,13 +94,15 @@ void Keeper::adopt_run(Child& child, bool same_boot) {
         run.main_ended(now, {.at = wall_clock(), .code = {}, .signal = {}});
     }
     if (run.phase == Phase::starting) run.phase = Phase::live;
-    if (child.process && !run.seen_end) poller_.watch(child.process.get(), {Source::Kind::process, run.id});
+    if (child.process && !run.seen_end)
+        poller_.watch(child.process.get(), {Source::Kind::process, run.id});
     open_outputs(child);
     if (!child.notify) open_notify(child);
 }
 
-// Processes that carry our mark but are of no run in the table, as when it was damaged. The leader of a session
-// is a run; other remains of what is over, or of what nobody can name, are killed, so that nothing runs twice.
+// Processes that carry our mark but are of no run in the table, as when it was damaged. The leader
+// of a session is a run; other remains of what is over, or of what nobody can name, are killed, so
+// that nothing runs twice.
 void Keeper::adopt_strays() {
     for (bool adopting : {true, false}) {
         Pids pids;
@@ -102,20 +110,24 @@ void Keeper::adopt_strays() {
             auto marked = run_of(pid, mark_);
             auto stat = process_stat(pid);
             auto* known = find(marked.run);
-            if (marked.run == 0 || !stat || stat->state == 'Z' || (known && known->run.alive())) continue;
+            if (marked.run == 0 || !stat || stat->state == 'Z' || (known && known->run.alive()))
+                continue;
             if (!adopting) ::kill(pid, SIGKILL);
             if (!adopting || known || stat->session != pid || marked.slot[0] == 0) continue;
             auto& child = children_[marked.run];
             auto& run = child.run;
-            run.id = marked.run, run.slot = marked.slot, run.pid = pid, run.start_ticks = stat->start_ticks;
+            run.id = marked.run, run.slot = marked.slot, run.pid = pid,
+            run.start_ticks = stat->start_ticks;
             auto ticks_per_second = static_cast<std::uint64_t>(sysconf(_SC_CLK_TCK));
-            run.started = wall_clock() - (boot_clock().time_since_epoch() -
-                                          std::chrono::milliseconds(stat->start_ticks * 1000 / ticks_per_second));
+            run.started = wall_clock() -
+                          (boot_clock().time_since_epoch() -
+                           std::chrono::milliseconds(stat->start_ticks * 1000 / ticks_per_second));
             run.stop_grace = std::chrono::seconds(10);
             struct stat owner{};
             if (::stat(fmt::format("/proc/{}", pid).c_str(), &owner) == 0) run.uid = owner.st_uid;
             run.cgroups = existing_cgroups(cgroups_, cgroup_name(run.id, run.slot));
-            run.weakened.push_back("found without a record of it: its end of run_for and its limits are not known");
+            run.weakened.push_back(
+                "found without a record of it: its end of run_for and its limits are not known");
             adopt_run(child, true);
         }
     }
@@ -124,14 +136,17 @@ void Keeper::adopt_strays() {
 // A listening socket whose keeper and node are dead may live on in a service it was handed to.
 void Keeper::recover(Socket& socket) {
     for (auto& [id, child] : children_) {
-        if (std::ranges::find(child.run.sockets, socket.spec.name) == child.run.sockets.end()) continue;
+        if (std::ranges::find(child.run.sockets, socket.spec.name) == child.run.sockets.end())
+            continue;
         for (int fd = 3; fd < 256 && !socket.fd; ++fd) {
             auto got = take_descriptor(child.process, fd);
             sockaddr_in6 address{};
             socklen_t length = sizeof address;
             int listens = 0;
             socklen_t size = sizeof listens;
-            if (!got || getsockopt(got.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || !listens) continue;
+            if (!got || getsockopt(got.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 ||
+                !listens)
+                continue;
             getsockname(got.get(), reinterpret_cast<sockaddr*>(&address), &length);
             if (ntohs(address.sin6_port) == socket.spec.port) socket.fd = std::move(got);
         }
@@ -140,7 +155,9 @@ void Keeper::recover(Socket& socket) {
 
 namespace {
 
-void keep_over_exec(int fd, bool kept) { fcntl(fd, F_SETFD, kept ? 0 : FD_CLOEXEC); }
+void keep_over_exec(int fd, bool kept) {
+    fcntl(fd, F_SETFD, kept ? 0 : FD_CLOEXEC);
+}
 
 }  // namespace
 
@@ -155,21 +172,35 @@ void Keeper::inherit(std::vector<Inherited>& inherited) {
             poller_.watch(to.get(), {kind, each.number});
         };
         switch (each.role) {
-            case Role::lock: lock_ = std::move(fd); break;
-            case Role::listener: listener_ = std::move(fd); break;
-            case Role::node: node_.connection = connect(std::move(fd), 0); break;
+            case Role::lock:
+                lock_ = std::move(fd);
+                break;
+            case Role::listener:
+                listener_ = std::move(fd);
+                break;
+            case Role::node:
+                node_.connection = connect(std::move(fd), 0);
+                break;
             case Role::command:
                 upgrade_outcome_ = "done " + format_wall_time(wall_clock());
                 answer(connect(std::move(fd), 0), static_cast<std::uint32_t>(each.number), {});
                 break;
-            case Role::socket: sockets_[each.name].fd = std::move(fd); break;
+            case Role::socket:
+                sockets_[each.name].fd = std::move(fd);
+                break;
             case Role::ring:
                 child->ring_memory = map_ring(fd.get()).value_or(nullptr);
                 if (child->ring_memory) child->ring = std::move(fd);
                 break;
-            case Role::out: take(child->out, Source::Kind::out); break;
-            case Role::err: take(child->err, Source::Kind::err); break;
-            case Role::notify: take(child->notify, Source::Kind::notify); break;
+            case Role::out:
+                take(child->out, Source::Kind::out);
+                break;
+            case Role::err:
+                take(child->err, Source::Kind::err);
+                break;
+            case Role::notify:
+                take(child->notify, Source::Kind::notify);
+                break;
         }
     }
 }
@@ -178,7 +209,8 @@ void Keeper::inherit(std::vector<Inherited>& inherited) {
 Error Keeper::become(const Upgrading& next) {
     using Role = Inherited::Role;
     auto left = table(Which::all);
-    auto leave = [&](Role role, const Fd& fd, std::uint64_t number = 0, const std::string& name = {}) {
+    auto leave = [&](Role role, const Fd& fd, std::uint64_t number = 0,
+                     const std::string& name = {}) {
         if (fd) left.inherited.push_back({role, name, number, fd.get()});
     };
     leave(Role::lock, lock_);
@@ -196,11 +228,13 @@ Error Keeper::become(const Upgrading& next) {
     }
     Fd memory(memfd_create("holdfast-keeper", 0));
     auto bytes = encode_table(left);
-    if (!memory || write(memory.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) {
+    if (!memory ||
+        write(memory.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) {
         return {Errc::exhausted, "no memory to leave its state in: " + errno_text()};
     }
-    std::vector<std::string> words{next.keeper_binary, "--data", options_.data_dir, "--node", options_.node_binary,
-                                   "--resume", std::to_string(memory.get())};
+    std::vector<std::string> words{
+        next.keeper_binary,   "--data",   options_.data_dir,           "--node",
+        options_.node_binary, "--resume", std::to_string(memory.get())};
     words.insert(words.end(), options_.own_flags.begin(), options_.own_flags.end());
     words.push_back("--");
     words.insert(words.end(), options_.node_args.begin(), options_.node_args.end());
@@ -209,7 +243,8 @@ Error Keeper::become(const Upgrading& next) {
     argv.push_back(nullptr);
     for (auto& each : left.inherited) keep_over_exec(each.fd, true);
     execv(next.keeper_binary.c_str(), argv.data());
-    Error failure{Errc::unavailable, fmt::format("cannot run {}: {}", next.keeper_binary, errno_text())};
+    Error failure{Errc::unavailable,
+                  fmt::format("cannot run {}: {}", next.keeper_binary, errno_text())};
     for (auto& each : left.inherited) keep_over_exec(each.fd, false);
     return failure;
 }

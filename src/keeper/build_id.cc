@@ -22,7 +22,8 @@ std::string gnu_build_id(std::string_view notes) {
         auto type = in.le<std::uint32_t>();
         auto name = in.take((std::size_t{name_bytes} + 3) / 4 * 4);
         auto content = in.take((std::size_t{bytes} + 3) / 4 * 4);
-        if (in.ok() && type == NT_GNU_BUILD_ID && name.starts_with("GNU")) return to_hex(content.substr(0, bytes));
+        if (in.ok() && type == NT_GNU_BUILD_ID && name.starts_with("GNU"))
+            return to_hex(content.substr(0, bytes));
     }
     return {};
 }

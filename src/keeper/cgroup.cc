@@ -21,29 +21,36 @@ bool lists(const std::string& words, const std::string& word, char separator) {
     return (separator + words + separator).find(separator + word + separator) != std::string::npos;
 }
 
-// The directory of our own group in the hierarchy of v1's `controller`, or of v2 if that is empty.
-std::string own_directory(const std::string& controller) {
+}  // namespace
+
+std::string own_cgroup(const std::string& controller) {
     std::istringstream mounts(read_file("/proc/self/mountinfo").value_or(""));
     std::istringstream groups(read_file("/proc/self/cgroup").value_or(""));
     std::string line, own, word, root, point, type, source, options;
     while (own.empty() && std::getline(groups, line)) {
         auto first = line.find(':'), second = line.find(':', first + 1);
         auto names = line.substr(first + 1, second - first - 1);
-        if (controller.empty() ? names.empty() : lists(names, controller, ',')) own = line.substr(second + 1);
+        if (controller.empty() ? names.empty() : lists(names, controller, ','))
+            own = line.substr(second + 1);
     }
     // Where we already are in one of ours, as after an adoption, its parent counts.
     own = own.substr(0, own.find("/holdfast-"));
     while (!own.empty() && std::getline(mounts, line)) {
         std::istringstream fields(line);
         fields >> word >> word >> word >> root >> point;
-        while (fields >> word && word != "-") {}
+        while (fields >> word && word != "-") {
+        }
         fields >> type >> source >> options;
-        if (controller.empty() ? type != "cgroup2" : type != "cgroup" || !lists(options, controller, ',')) continue;
+        if (controller.empty() ? type != "cgroup2"
+                               : type != "cgroup" || !lists(options, controller, ','))
+            continue;
         if (root != "/" && own.starts_with(root)) own = own.substr(root.size());
         return own == "/" ? point : point + own;
     }
     return {};
 }
+
+namespace {
 
 std::string make_base(const std::string& directory, const std::string& mark) {
     if (directory.empty()) return {};
@@ -71,25 +78,28 @@ bool pass_on(const std::string& directory, const std::string& base, const std::s
 
 Cgroups find_cgroups(const std::string& mark) {
     Cgroups found;
-    auto unified = own_directory("");
+    auto unified = own_cgroup("");
     auto base = make_base(unified, mark);
     if (!base.empty()) {
         if (access((base + "/cgroup.kill").c_str(), W_OK) == 0) found.kill = base;
         if (pass_on(unified, base, "memory")) found.memory = base;
         if (pass_on(unified, base, "cpu")) found.cpu = base;
     }
-    if (found.kill.empty()) found.kill = make_base(own_directory("freezer"), mark);
-    if (found.memory.empty()) found.memory = make_base(own_directory("memory"), mark);
-    if (found.cpu.empty()) found.cpu = make_base(own_directory("cpu"), mark);
+    if (found.kill.empty()) found.kill = make_base(own_cgroup("freezer"), mark);
+    if (found.memory.empty()) found.memory = make_base(own_cgroup("memory"), mark);
+    if (found.cpu.empty()) found.cpu = make_base(own_cgroup("cpu"), mark);
     if (found.kill.empty()) {
-        found.weakened.push_back("no cgroup: a service's processes are found by session and environment");
+        found.weakened.push_back(
+            "no cgroup: a service's processes are found by session and environment");
     }
-    if (found.memory.empty()) found.weakened.push_back("no memory cgroup: memory is not limited, OOM kills look foreign");
+    if (found.memory.empty())
+        found.weakened.push_back("no memory cgroup: memory is not limited, OOM kills look foreign");
     if (found.cpu.empty()) found.weakened.push_back("no cpu cgroup: processor time is not limited");
     return found;
 }
 
-Joined join_cgroups(const Cgroups& cgroups, const std::string& name, const runtime::ResourceLimits& limits) {
+Joined join_cgroups(const Cgroups& cgroups, const std::string& name,
+                    const runtime::ResourceLimits& limits) {
     Joined joined;
     auto join = [&](const std::string& base) {
         if (base.empty()) return std::string();
@@ -106,8 +116,8 @@ Joined join_cgroups(const Cgroups& cgroups, const std::string& name, const runti
         rmdir(directory.c_str());
         return std::string();
     };
-    auto limit = [&](const std::string& in, const char* v2, const char* v1, const std::string& v2_value,
-                     const std::string& v1_value) {
+    auto limit = [&](const std::string& in, const char* v2, const char* v1,
+                     const std::string& v2_value, const std::string& v1_value) {
         if (in.empty()) return false;
         return write_to((in + v2).c_str(), v2_value) || write_to((in + v1).c_str(), v1_value);
     };

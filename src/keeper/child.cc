@@ -22,7 +22,8 @@ using runtime::OutputStream;
 
 std::string fifo_path(const std::string& data_dir, const std::string& mark, runtime::RunId run,
                       OutputStream stream) {
-    return fmt::format("{}/run/{}.{}.{}", data_dir, mark, run, stream == OutputStream::out ? "out" : "err");
+    return fmt::format("{}/run/{}.{}.{}", data_dir, mark, run,
+                       stream == OutputStream::out ? "out" : "err");
 }
 
 std::string notify_name(const std::string& mark, runtime::RunId run) {
@@ -40,8 +41,8 @@ constexpr int pipe_bytes = 256 * 1024;
     _exit(127);
 }
 
-// What a keeper does to its signals and descriptors, undone. Only `kept` and 0 to 2 stay open: a sibling that
-// held our channel's other end would keep us waiting when the keeper is gone.
+// What a keeper does to its signals and descriptors, undone. Only `kept` and 0 to 2 stay open: a
+// sibling that held our channel's other end would keep us waiting when the keeper is gone.
 void shed(std::vector<int> kept) {
     sigset_t none;
     sigemptyset(&none);
@@ -61,13 +62,16 @@ void move_up(std::vector<int>& fds) {
     for (int& fd : fds) fd = fcntl(fd, F_DUPFD_CLOEXEC, 3 + 2 * static_cast<int>(fds.size()) + 8);
 }
 
-// The program's end of its output: open for reading too, so that it never meets a pipe without reader,
-// whoever dies. Without a disk for the FIFO a pipe without a name does, until the keeper dies.
-int open_output(const ChildPlan& plan, OutputStream stream, const passwd* user, Prepared& prepared) {
+// The program's end of its output: open for reading too, so that it never meets a pipe without
+// reader, whoever dies. Without a disk for the FIFO a pipe without a name does, until the keeper
+// dies.
+int open_output(const ChildPlan& plan, OutputStream stream, const passwd* user,
+                Prepared& prepared) {
     auto path = fifo_path(plan.data_dir, plan.mark, plan.spec.run, stream);
     int fd = -1;
     if (plan.spec.lifetime == runtime::Lifetime::lasting) {
-        if (mkfifo(path.c_str(), 0600) == 0 || errno == EEXIST) fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
+        if (mkfifo(path.c_str(), 0600) == 0 || errno == EEXIST)
+            fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
         if (fd < 0) prepared.weakened.push_back(fmt::format("no FIFO {}: {}", path, errno_text()));
     }
     if (int ends[2]; fd < 0 && pipe2(ends, O_CLOEXEC) == 0) {
@@ -87,7 +91,8 @@ void set_limits(const runtime::ResourceLimits& limits, Prepared& prepared) {
         if (!most) return;
         rlimit limit{*most, *most};
         if (setrlimit(resource, &limit) != 0) {
-            prepared.weakened.push_back(fmt::format("cannot set its limit of {}: {}", what, errno_text()));
+            prepared.weakened.push_back(
+                fmt::format("cannot set its limit of {}: {}", what, errno_text()));
         }
     };
     set(RLIMIT_NOFILE, limits.files, "open files");
@@ -96,14 +101,16 @@ void set_limits(const runtime::ResourceLimits& limits, Prepared& prepared) {
 
 bool become(const passwd& user) {
     if (user.pw_uid == geteuid() && user.pw_uid == getuid()) return true;
-    return initgroups(user.pw_name, user.pw_gid) == 0 && setgid(user.pw_gid) == 0 && setuid(user.pw_uid) == 0 &&
-           getuid() == user.pw_uid && geteuid() == user.pw_uid && (user.pw_uid == 0 || setuid(0) != 0);
+    return initgroups(user.pw_name, user.pw_gid) == 0 && setgid(user.pw_gid) == 0 &&
+           setuid(user.pw_uid) == 0 && getuid() == user.pw_uid && geteuid() == user.pw_uid &&
+           (user.pw_uid == 0 || setuid(0) != 0);
 }
 
 std::vector<std::string> environment_of(const ChildPlan& plan) {
     auto& spec = plan.spec;
     // The mark first: run_of() looks at the beginning only.
-    std::vector<std::string> env{fmt::format("HOLDFAST_RUN={}.{}.{}", plan.mark, spec.run, spec.slot)};
+    std::vector<std::string> env{
+        fmt::format("HOLDFAST_RUN={}.{}.{}", plan.mark, spec.run, spec.slot)};
     for (auto& [name, value] : spec.env) env.push_back(name + "=" + value);
     if (spec.notify) env.push_back("NOTIFY_SOCKET=@" + notify_name(plan.mark, spec.run));
     if (!spec.sockets.empty()) {
@@ -114,7 +121,8 @@ std::vector<std::string> environment_of(const ChildPlan& plan) {
         env.push_back("LISTEN_FDNAMES=" + names);
     }
     if (spec.watchdog) {
-        env.push_back(fmt::format("WATCHDOG_USEC={}", *spec.watchdog / std::chrono::microseconds(1)));
+        env.push_back(
+            fmt::format("WATCHDOG_USEC={}", *spec.watchdog / std::chrono::microseconds(1)));
         env.push_back(fmt::format("WATCHDOG_PID={}", getpid()));
     }
     return env;
@@ -127,7 +135,8 @@ std::vector<char*> pointers(const std::vector<std::string>& words) {
     return out;
 }
 
-// Returns only if it failed, with errno: of the first candidate that is there but cannot run, else ENOENT.
+// Returns only if it failed, with errno: of the first candidate that is there but cannot run, else
+// ENOENT.
 void execute(const ChildPlan& plan) {
     auto env = environment_of(plan);
     auto& name = plan.spec.command[0];
@@ -172,16 +181,19 @@ void execute(const ChildPlan& plan) {
     int in = open("/dev/null", O_RDWR | O_CLOEXEC);
     int out = open_output(plan, OutputStream::out, user, prepared);
     int err = open_output(plan, OutputStream::err, user, prepared);
-    if (in < 0 || out < 0 || err < 0) give_up(channel, prepared, "cannot open its output: " + errno_text());
+    if (in < 0 || out < 0 || err < 0)
+        give_up(channel, prepared, "cannot open its output: " + errno_text());
     dup2(in, 0), dup2(out, 1), dup2(err, 2);
     for (std::size_t i = 0; i < plan.sockets.size(); ++i) dup2(kept[i], 3 + static_cast<int>(i));
     set_limits(spec.limits, prepared);
     send(channel, encoded(prepared));
     pollfd released{channel, POLLIN, 0};
-    while (poll(&released, 1, -1) < 0) {}
+    while (poll(&released, 1, -1) < 0) {
+    }
     if (char byte; recv(channel, &byte, 1, 0) != 1) _exit(127);
     if (user && !become(*user)) {
-        give_up(channel, prepared, fmt::format("cannot become user {}: {}", spec.user, errno_text()));
+        give_up(channel, prepared,
+                fmt::format("cannot become user {}: {}", spec.user, errno_text()));
     }
     std::string directory = spec.directory.empty() ? "/" : spec.directory;
     if (chdir(directory.c_str()) != 0) {
@@ -248,7 +260,8 @@ Marked parse_mark(std::string_view text, const char* before, const std::string& 
         found.run = found.run * 10 + static_cast<runtime::RunId>(text[0] - '0');
         text.remove_prefix(1);
     }
-    for (std::size_t i = 1; i < text.size() && i < sizeof found.slot && text[i] != '\0' && text[i] != '\n'; ++i) {
+    for (std::size_t i = 1;
+         i < text.size() && i < sizeof found.slot && text[i] != '\0' && text[i] != '\n'; ++i) {
         found.slot[i - 1] = text[i] == ':' ? '/' : text[i];
     }
     return found;
@@ -262,14 +275,16 @@ Marked run_of(int pid, const std::string& mark) {
         std::snprintf(path, sizeof path, "/proc/%d/%s", pid, file);
         Fd opened(open(path, O_RDONLY | O_CLOEXEC));
         auto count = opened ? read(opened.get(), text, sizeof text) : 0;
-        return parse_mark({text, static_cast<std::size_t>(std::max<ssize_t>(count, 0))}, before, mark, after);
+        return parse_mark({text, static_cast<std::size_t>(std::max<ssize_t>(count, 0))}, before,
+                          mark, after);
     };
     auto found = look_in("environ", "HOLDFAST_RUN=", '.');
     if (!found.run) found = look_in("cgroup", "/holdfast-", '/');
     if (found.run) return found;
     std::snprintf(path, sizeof path, "/proc/%d/fd/1", pid);
     auto count = readlink(path, text, sizeof text);
-    found = parse_mark({text, static_cast<std::size_t>(std::max<ssize_t>(count, 0))}, "/run/", mark, '.');
+    found = parse_mark({text, static_cast<std::size_t>(std::max<ssize_t>(count, 0))}, "/run/", mark,
+                       '.');
     found.slot[0] = 0;
     return found;
 }

@@ -1,11 +1,11 @@
-// Starting programs so that a keeper killed at any point leaves nothing running that it has not recorded,
-// and so that nothing slow happens in the keeper.
+// Starting programs so that a keeper killed at any point leaves nothing running that it has not
+// recorded, and so that nothing slow happens in the keeper.
 //
 // The forked child itself does all that may block: it looks up the user (a directory service may be
-// slow), makes its FIFOs (a disk), and joins its cgroups. Then it says `Prepared` and waits. The keeper
-// writes it into the table and releases it; if the keeper dies first, the child reads the end of the
-// channel and exits. After the release it drops its user and executes; the channel closes by that, or
-// brings the reason why not.
+// slow), makes its FIFOs (a disk), and joins its cgroups. Then it says `Prepared` and waits. The
+// keeper writes it into the table and releases it; if the keeper dies first, the child reads the
+// end of the channel and exits. After the release it drops its user and executes; the channel
+// closes by that, or brings the reason why not.
 #pragma once
 
 #include <string>
@@ -19,7 +19,7 @@ namespace holdfast::keeper {
 struct ChildPlan {
     runtime::LaunchSpec spec;
     std::string data_dir;
-    std::string mark;         // Of the data directory: HOLDFAST_RUN=MARK.RUN.SLOT tells its processes.
+    std::string mark;  // Of the data directory: HOLDFAST_RUN=MARK.RUN.SLOT tells its processes.
     Cgroups cgroups;
     std::string oom_score_adj;
     std::vector<int> sockets;  // In the spec's order.
@@ -47,11 +47,12 @@ Result<StartedChild> start_node(const std::string& binary, const std::vector<std
 
 std::string fifo_path(const std::string& data_dir, const std::string& mark, runtime::RunId run,
                       runtime::OutputStream stream);
-std::string notify_name(const std::string& mark, runtime::RunId run);  // Abstract: no leading '@' or 0.
+std::string notify_name(const std::string& mark,
+                        runtime::RunId run);  // Abstract: no leading '@' or 0.
 
-// Which run of the keeper with this mark a process belongs to, by what it carries: the environment it
-// was started with, the FIFO it writes to, or its cgroup; a program may have overwritten the first. 0:
-// none. Does not allocate.
+// Which run of the keeper with this mark a process belongs to, by what it carries: the environment
+// it was started with, the FIFO it writes to, or its cgroup; a program may have overwritten the
+// first. 0: none. Does not allocate.
 struct Marked {
     runtime::RunId run = 0;
     char slot[160] = {};  // Empty where only the FIFO told.

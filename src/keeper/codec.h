@@ -1,11 +1,11 @@
-// One encoding for everything the keeper writes: control messages, the table, and what a keeper hands
-// to the keeper that replaces it.
+// One encoding for everything the keeper writes: control messages, the table, and what a keeper
+// hands to the keeper that replaces it.
 //
-// A struct names its fields once, in fields(); integers are little-endian of their own width, a bool
-// one byte, an enum its underlying integer, times signed nanoseconds, a double its bits, strings and
-// vectors are preceded by a u32 count, an optional by one byte. Decoding is total: any bytes yield
-// true or false, a count never allocates more than the bytes that are there could fill, enums and
-// bools are checked against their range.
+// A struct names its fields once, in fields(); integers are little-endian of their own width, a
+// bool one byte, an enum its underlying integer, times signed nanoseconds, a double its bits,
+// strings and vectors are preceded by a u32 count, an optional by one byte. Decoding is total: any
+// bytes yield true or false, a count never allocates more than the bytes that are there could fill,
+// enums and bools are checked against their range.
 #pragma once
 
 #include <bit>
@@ -34,27 +34,33 @@ inline constexpr auto last_of<runtime::EndedBy> = runtime::EndedBy::unknown;
 template <>
 inline constexpr auto last_of<NodeState> = NodeState::leaving;
 
-inline auto fields(runtime::SocketSpec& v) { return std::tie(v.name, v.address, v.port, v.backlog); }
+inline auto fields(runtime::SocketSpec& v) {
+    return std::tie(v.name, v.address, v.port, v.backlog);
+}
 inline auto fields(runtime::ResourceLimits& v) {
     return std::tie(v.memory_bytes, v.cpu, v.files, v.core_bytes);
 }
 inline auto fields(runtime::LaunchSpec& v) {
-    return std::tie(v.run, v.slot, v.beside, v.command, v.env, v.directory, v.user, v.limits, v.sockets,
-                    v.notify, v.run_for, v.stop_grace, v.watchdog, v.lifetime, v.note);
+    return std::tie(v.run, v.slot, v.beside, v.command, v.env, v.directory, v.user, v.limits,
+                    v.sockets, v.notify, v.run_for, v.stop_grace, v.watchdog, v.lifetime, v.note);
 }
-inline auto fields(runtime::Exit& v) { return std::tie(v.at, v.by, v.code, v.signal, v.core_dumped); }
+inline auto fields(runtime::Exit& v) {
+    return std::tie(v.at, v.by, v.code, v.signal, v.core_dumped);
+}
 inline auto fields(runtime::Notified& v) {
     return std::tie(v.ready, v.stopping, v.reloading, v.status, v.watchdog, v.watchdog_trigger);
 }
 inline auto fields(runtime::RunReport& v) {
-    return std::tie(v.run, v.slot, v.note, v.pid, v.started, v.lifetime, v.notified, v.stopping, v.exit,
-                    v.weakened);
+    return std::tie(v.run, v.slot, v.note, v.pid, v.started, v.lifetime, v.notified, v.stopping,
+                    v.exit, v.weakened);
 }
-inline auto fields(NodeDeath& v) { return std::tie(v.at, v.reason); }
+inline auto fields(NodeDeath& v) {
+    return std::tie(v.at, v.reason);
+}
 inline auto fields(KeeperStatus& v) {
-    return std::tie(v.build_id, v.pid, v.started, v.took_over, v.node_binary, v.node_build_id, v.node_pid,
-                    v.node_state, v.node_since, v.node_restarts, v.node_deaths, v.damaged_table, v.weakened,
-                    v.sockets, v.runs_live, v.runs_over, v.upgrade);
+    return std::tie(v.build_id, v.pid, v.started, v.took_over, v.node_binary, v.node_build_id,
+                    v.node_pid, v.node_state, v.node_since, v.node_restarts, v.node_deaths,
+                    v.damaged_table, v.weakened, v.sockets, v.runs_live, v.runs_over, v.upgrade);
 }
 template <class T>
     requires requires(T& v) { v.fields(); }

@@ -22,7 +22,8 @@ bool wait_readable(const Fd& fd, Instant deadline) {
 Result<std::string> ask(const Fd& keeper, std::string bytes, Duration limit,
                         const std::function<void(std::string_view)>& progress = {}) {
     auto deadline = boot_clock() + limit;
-    if (send(keeper.get(), bytes) != Sent::done) return fail(Errc::unavailable, "the keeper does not listen");
+    if (send(keeper.get(), bytes) != Sent::done)
+        return fail(Errc::unavailable, "the keeper does not listen");
     while (boot_clock() < deadline) {
         if (!wait_readable(keeper, deadline)) continue;
         Datagram datagram;
@@ -30,7 +31,8 @@ Result<std::string> ask(const Fd& keeper, std::string bytes, Duration limit,
         if (received == Received::end) return fail(Errc::unavailable, "the keeper has hung up");
         if (received == Received::nothing) continue;
         HF_TRY(auto message, decode(datagram.bytes));
-        if (auto* line = std::get_if<Progress>(&message.body); line && progress) progress(std::get<0>(line->values));
+        if (auto* line = std::get_if<Progress>(&message.body); line && progress)
+            progress(std::get<0>(line->values));
         if (auto* reply = std::get_if<Reply>(&message.body)) return outcome_of(std::move(*reply));
     }
     return fail(Errc::unavailable, "the keeper has not answered in time");
@@ -38,8 +40,9 @@ Result<std::string> ask(const Fd& keeper, std::string bytes, Duration limit,
 
 }  // namespace
 
-std::vector<std::string> keeper_command(const std::string& keeper_binary, const std::string& data_dir,
-                                        const std::string& node_binary, const std::vector<std::string>& node_args) {
+std::vector<std::string> keeper_command(const std::string& keeper_binary,
+                                        const std::string& data_dir, const std::string& node_binary,
+                                        const std::vector<std::string>& node_args) {
     std::vector<std::string> words{keeper_binary, "--data", data_dir, "--node", node_binary, "--"};
     words.insert(words.end(), node_args.begin(), node_args.end());
     return words;
@@ -49,7 +52,8 @@ Result<KeeperStatus> keeper_status(const std::string& data_dir) {
     HF_TRY(auto keeper, connect_to(data_dir, "keeper.sock"));
     HF_TRY(auto payload, ask(keeper, encode(1, AskStatus()), 5s));
     auto status = decode_all<KeeperStatus>(payload);
-    if (!status) return fail(Errc::unavailable, "the keeper's status makes no sense to this version");
+    if (!status)
+        return fail(Errc::unavailable, "the keeper's status makes no sense to this version");
     return std::move(*status);
 }
 

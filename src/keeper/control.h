@@ -1,8 +1,8 @@
 // Talking to a running keeper from a command: blocking calls for `up`, `status` and `doctor`.
 //
 // Each call opens DATA/keeper.sock, asks, waits with a deadline of its own and closes. Errors:
-// not_found (no keeper runs on that directory), denied (it belongs to another user), unavailable (it
-// did not answer in time), invalid (it refuses, and says why).
+// not_found (no keeper runs on that directory), denied (it belongs to another user), unavailable
+// (it did not answer in time), invalid (it refuses, and says why).
 #pragma once
 
 #include <functional>
@@ -17,8 +17,8 @@
 namespace holdfast::keeper {
 
 // The arguments, argv[0] included, that start a keeper in the foreground: exec() them.
-std::vector<std::string> keeper_command(const std::string& keeper_binary, const std::string& data_dir,
-                                        const std::string& node_binary,
+std::vector<std::string> keeper_command(const std::string& keeper_binary,
+                                        const std::string& data_dir, const std::string& node_binary,
                                         const std::vector<std::string>& node_args);
 
 // Five seconds.
@@ -30,8 +30,8 @@ struct Upgrade {
     std::vector<std::string> node_args;  // Without argv[0].
 };
 
-// Returns when the new node serves and the new keeper runs, or says why the old ones carry on. `progress`
-// is called with a line for people at each step. Two minutes.
+// Returns when the new node serves and the new keeper runs, or says why the old ones carry on.
+// `progress` is called with a line for people at each step. Two minutes.
 Result<void> upgrade(const std::string& data_dir, const Upgrade& upgrade,
                      const std::function<void(std::string_view)>& progress);
 

@@ -16,7 +16,9 @@ namespace holdfast::keeper {
 using namespace std::chrono_literals;
 
 Keeper::Keeper(KeeperOptions options)
-    : options_(std::move(options)), boot_id_(boot_id()), started_(wall_clock()),
+    : options_(std::move(options)),
+      boot_id_(boot_id()),
+      started_(wall_clock()),
       watch_(options_.node, boot_clock(), wall_clock()) {}
 
 Keeper::~Keeper() {
@@ -73,19 +75,24 @@ Result<void> Keeper::open() {
 
 // A POSIX lock: of this process alone, so that no child keeps it, and kept by an exec.
 Result<void> Keeper::take_lock() {
-    lock_ = Fd(::open((options_.data_dir + "/keeper.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (!lock_) return fail(Errc::unavailable, fmt::format("{}/keeper.lock: {}", options_.data_dir, errno_text()));
+    lock_ = Fd(
+        ::open((options_.data_dir + "/keeper.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!lock_)
+        return fail(Errc::unavailable,
+                    fmt::format("{}/keeper.lock: {}", options_.data_dir, errno_text()));
     struct flock whole{};
     whole.l_type = F_WRLCK;
     if (fcntl(lock_.get(), F_SETLK, &whole) == 0) return {};
     whole.l_type = F_WRLCK;
     fcntl(lock_.get(), F_GETLK, &whole);
-    return fail(Errc::conflict, fmt::format("a keeper (pid {}) already has {}", whole.l_pid, options_.data_dir));
+    return fail(Errc::conflict,
+                fmt::format("a keeper (pid {}) already has {}", whole.l_pid, options_.data_dir));
 }
 
 Instant Keeper::next_deadline() const {
     auto next = watch_.next_deadline();
-    for (auto& [id, child] : children_) next = std::min({next, child.run.next_deadline(), child.release_by});
+    for (auto& [id, child] : children_)
+        next = std::min({next, child.run.next_deadline(), child.release_by});
     return upgrading_ ? std::min(next, upgrading_->deadline) : next;
 }
 
@@ -113,9 +120,14 @@ void Keeper::do_what_is_due(Instant now) {
         return !each.second.run.alive() && !each.second.failure.empty();
     });
     switch (watch_.due(now)) {
-        case NodeWatch::Due::kill: send_signal(node_.process, SIGKILL); break;
-        case NodeWatch::Due::start: start_the_node(); break;
-        case NodeWatch::Due::nothing: break;
+        case NodeWatch::Due::kill:
+            send_signal(node_.process, SIGKILL);
+            break;
+        case NodeWatch::Due::start:
+            start_the_node();
+            break;
+        case NodeWatch::Due::nothing:
+            break;
     }
     if (upgrading_) upgrade_step(now);
 }
@@ -124,16 +136,28 @@ void Keeper::handle(Source source) {
     using Kind = Source::Kind;
     auto* child = find(source.id);
     switch (source.kind) {
-        case Kind::signals: return handle_signals();
-        case Kind::listener: return accept_all();
-        case Kind::connection: return read_from(source.id);
-        case Kind::node: return node_ended("ended, nobody saw how");
-        case Kind::candidate: return candidate_ended("ended, nobody saw how");
-        case Kind::channel: return channel_ready(*child);
-        case Kind::process: return ended(*child, std::nullopt);
-        case Kind::out: read_output(*child, runtime::OutputStream::out); return;
-        case Kind::err: read_output(*child, runtime::OutputStream::err); return;
-        case Kind::notify: return read_notifications(*child);
+        case Kind::signals:
+            return handle_signals();
+        case Kind::listener:
+            return accept_all();
+        case Kind::connection:
+            return read_from(source.id);
+        case Kind::node:
+            return node_ended("ended, nobody saw how");
+        case Kind::candidate:
+            return candidate_ended("ended, nobody saw how");
+        case Kind::channel:
+            return channel_ready(*child);
+        case Kind::process:
+            return ended(*child, std::nullopt);
+        case Kind::out:
+            read_output(*child, runtime::OutputStream::out);
+            return;
+        case Kind::err:
+            read_output(*child, runtime::OutputStream::err);
+            return;
+        case Kind::notify:
+            return read_notifications(*child);
     }
 }
 
@@ -162,8 +186,9 @@ void Keeper::reap() {
 }
 
 Table Keeper::table(Which which) const {
-    Table table{boot_id_, node_.id, candidate_.id, node_.build_id, watch_.restarts(), watch_.deaths(), {}, {}, {},
-                upgrade_outcome_};
+    Table table{
+        boot_id_, node_.id, candidate_.id,   node_.build_id, watch_.restarts(), watch_.deaths(), {},
+        {},       {},       upgrade_outcome_};
     for (auto& [name, socket] : sockets_) table.sockets.push_back(socket.spec);
     for (auto& [id, child] : children_) {
         bool wanted = which == Which::all || child.run.lifetime == runtime::Lifetime::lasting;
@@ -172,8 +197,8 @@ Table Keeper::table(Which which) const {
     return table;
 }
 
-// Written by a child, so that a disk that hangs holds up nobody but those who wait for the record. Without
-// fsync: what the table tells is true of this boot only, and a reset ends both.
+// Written by a child, so that a disk that hangs holds up nobody but those who wait for the record.
+// Without fsync: what the table tells is true of this boot only, and a reset ends both.
 void Keeper::record() {
     ++record_wanted_;
     if (writer_) return;

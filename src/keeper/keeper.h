@@ -1,12 +1,13 @@
-// The keeper: the process that owns services, their sockets and the node, and that nothing may stop.
+// The keeper: the process that owns services, their sockets and the node, and that nothing may
+// stop.
 //
-// Its decisions are in Run, NodeWatch, Ring and the codecs; this is the shell around them. One thread, one
-// loop: wait, handle what is ready, do what is due. On the way from a deadline to the SIGKILL it
-// allocates nothing and touches no disk. What may block on a disk happens in a forked child: starting
-// programs (child.h) and writing the table (record()).
+// Its decisions are in Run, NodeWatch, Ring and the codecs; this is the shell around them. One
+// thread, one loop: wait, handle what is ready, do what is due. On the way from a deadline to the
+// SIGKILL it allocates nothing and touches no disk. What may block on a disk happens in a forked
+// child: starting programs (child.h) and writing the table (record()).
 //
-// What it has to tell the node is not queued but derived from what it has not told yet, so a node that
-// hangs costs no memory, and a new one learns everything.
+// What it has to tell the node is not queued but derived from what it has not told yet, so a node
+// that hangs costs no memory, and a new one learns everything.
 #pragma once
 
 #include <deque>
@@ -30,21 +31,22 @@ struct KeeperOptions {
     std::vector<std::string> node_args;
     NodeWatch::Options node;
     bool cgroups = true;
-    int adopt_node = 0;   // Pid of a node that lives and has started this keeper.
-    int resume_fd = -1;   // Memfd of the Table of the keeper this process was before its exec.
+    int adopt_node = 0;  // Pid of a node that lives and has started this keeper.
+    int resume_fd = -1;  // Memfd of the Table of the keeper this process was before its exec.
     std::vector<std::string> own_flags;  // To be repeated at the exec of an upgrade.
 };
 
 class Keeper {
   public:
-    // Takes the lock, reads the table, adopts what runs. conflict: another keeper has the directory.
+    // Takes the lock, reads the table, adopts what runs. conflict: another keeper has the
+    // directory.
     static Result<std::unique_ptr<Keeper>> start(KeeperOptions options);
     ~Keeper();
 
     // One turn: waits until something happens or is due, and does it. False when all is shut down.
     bool turn();
-    // What is due at `now`: kills, ends of run_for, a silent node. Allocates nothing unless a run ends or a
-    // node is started.
+    // What is due at `now`: kills, ends of run_for, a silent node. Allocates nothing unless a run
+    // ends or a node is started.
     void do_what_is_due(Instant now);
 
   private:
@@ -52,18 +54,20 @@ class Keeper {
         Run run;
         Fd process, out, err, notify, ring, channel;
         char* ring_memory = nullptr;
-        std::uint64_t recorded_by = 0;         // Starting: released once this record is written,
-        Instant release_by = Instant::max();   // or then, whatever the disk does.
-        std::uint64_t asked_by = 0;            // Connection and sequence of the Launch.
+        std::uint64_t recorded_by = 0;        // Starting: released once this record is written,
+        Instant release_by = Instant::max();  // or then, whatever the disk does.
+        std::uint64_t asked_by = 0;           // Connection and sequence of the Launch.
         std::uint32_t sequence = 0;
         bool prepared = false;
-        std::string failure;  // Why the program never ran; such a run is not reported but its launch refused.
+        std::string failure;  // Why the program never ran; such a run is not reported but its
+                              // launch refused.
         bool tell_notified = false, tell_output = false;
     };
     struct Connection {
         Fd fd;
         int pid = 0;
-        std::deque<std::pair<std::string, Fd>> unsent;  // Nothing is read from a peer until it has taken these.
+        std::deque<std::pair<std::string, Fd>>
+            unsent;  // Nothing is read from a peer until it has taken these.
     };
     struct Node {
         ProcessId id;
@@ -150,7 +154,8 @@ class Keeper {
     Result<std::string> act_for_node(const AnyMessage& body, Fd& passed);
     void post(std::uint64_t id, std::string bytes, Fd fd = Fd());
     void send_unsent(std::uint64_t id);
-    void answer(std::uint64_t id, std::uint32_t sequence, Result<std::string> outcome, Fd fd = Fd());
+    void answer(std::uint64_t id, std::uint32_t sequence, Result<std::string> outcome,
+                Fd fd = Fd());
     void tell_node();
     void tell_all_again();
     Result<std::string> open_socket(const runtime::SocketSpec& spec, Fd& passed);

@@ -72,13 +72,16 @@ Task<Result<KeeperLink::State::Answer>> KeeperLink::State::call(AnyMessage body,
     auto sequence = ++last_sequence;
     auto bytes = std::visit([&](auto& message) { return encode(sequence, message); }, body);
     if (bytes.size() > message_bytes_max) {
-        co_return fail(Errc::invalid, fmt::format("{} bytes are more than the keeper takes", bytes.size()));
+        co_return fail(Errc::invalid,
+                       fmt::format("{} bytes are more than the keeper takes", bytes.size()));
     }
-    auto run = std::holds_alternative<Launch>(body) ? std::get<0>(std::get<Launch>(body).values).run : 0;
+    auto run =
+        std::holds_alternative<Launch>(body) ? std::get<0>(std::get<Launch>(body).values).run : 0;
     Pending pending{bytes, passed, run, {}};
     auto answered = pending.answer;
     pending_calls.emplace(sequence, std::move(pending));
-    if (greeted || std::holds_alternative<Hello>(body) || std::holds_alternative<Offer>(body)) post(std::move(bytes), passed);
+    if (greeted || std::holds_alternative<Hello>(body) || std::holds_alternative<Offer>(body))
+        post(std::move(bytes), passed);
     co_return co_await answered.wait();
 }
 
@@ -104,7 +107,8 @@ void KeeperLink::State::receive_all() {
             pending_calls.erase(found);
             auto outcome = outcome_of(std::move(*reply));
             if (outcome) {
-                answer.complete(Answer{std::move(*outcome), std::make_shared<Fd>(std::move(datagram.fd))});
+                answer.complete(
+                    Answer{std::move(*outcome), std::make_shared<Fd>(std::move(datagram.fd))});
             } else {
                 answer.complete(std::unexpected(outcome.error()));
             }
@@ -119,7 +123,8 @@ void KeeperLink::State::heard(Message& message) {
         auto& [run, exit] = exited->values;
         if (reported.insert(run).second) events.emplace_back(runtime::RunExited{run, exit});
     } else if (auto* notified = std::get_if<NotifiedBy>(&message.body)) {
-        events.emplace_back(runtime::RunNotified{std::get<0>(notified->values), std::get<1>(notified->values)});
+        events.emplace_back(
+            runtime::RunNotified{std::get<0>(notified->values), std::get<1>(notified->values)});
     } else if (auto* waits = std::get_if<OutputWaits>(&message.body)) {
         output_waits(std::get<0>(waits->values));
     } else if (auto* asks = std::get_if<Asks>(&message.body)) {
@@ -175,7 +180,8 @@ Task<void> KeeperLink::State::connect() {
             fd = std::move(*connected);
             co_return;
         }
-        while (started_keeper > 0 && waitpid(started_keeper, nullptr, WNOHANG) != 0) started_keeper = 0;
+        while (started_keeper > 0 && waitpid(started_keeper, nullptr, WNOHANG) != 0)
+            started_keeper = 0;
         if (!started_keeper && tries % 20 == 0) start_keeper();
         co_await loop.clock().sleep_for(10ms);
     }
@@ -184,9 +190,11 @@ Task<void> KeeperLink::State::connect() {
 // A session of its own; our child, so that its death is seen, but it outlives us.
 void KeeperLink::State::start_keeper() {
     std::string self(4096, 0);
-    self.resize(static_cast<std::size_t>(std::max<ssize_t>(readlink("/proc/self/exe", self.data(), self.size()), 0)));
-    std::vector<std::string> words{options.keeper_binary, "--data", options.data_dir, "--node", self,
-                                   "--adopt", std::to_string(getpid())};
+    self.resize(static_cast<std::size_t>(
+        std::max<ssize_t>(readlink("/proc/self/exe", self.data(), self.size()), 0)));
+    std::vector<std::string> words{
+        options.keeper_binary,   "--data", options.data_dir, "--node", self, "--adopt",
+        std::to_string(getpid())};
     words.insert(words.end(), options.keeper_args.begin(), options.keeper_args.end());
     words.push_back("--");
     auto line = read_file("/proc/self/cmdline").value_or("");
@@ -202,7 +210,8 @@ void KeeperLink::State::start_keeper() {
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
     pid_t pid = 0;
-    int error = posix_spawn(&pid, options.keeper_binary.c_str(), nullptr, &attributes, argv.data(), environ);
+    int error = posix_spawn(&pid, options.keeper_binary.c_str(), nullptr, &attributes, argv.data(),
+                            environ);
     posix_spawnattr_destroy(&attributes);
     if (error != 0) {
         log_error("cannot start a keeper, {}: {}", options.keeper_binary, strerror(error));
@@ -226,7 +235,8 @@ Task<void> KeeperLink::State::greet() {
         post(encode(0, Offer(Thing::socket, name, 0)), socket.fd->get());
     }
     for (auto& [run, output] : outputs) {
-        if (output.fd && *output.fd) post(encode(0, Offer(Thing::output, "", run)), output.fd->get());
+        if (output.fd && *output.fd)
+            post(encode(0, Offer(Thing::output, "", run)), output.fd->get());
     }
     greeted = true;
     if (said_ready) post(encode(0, Ready()));
@@ -242,7 +252,8 @@ Task<void> KeeperLink::State::announce_change() {
     auto answer = co_await call(AskStatus());
     auto status = answer ? decode_all<KeeperStatus>(answer->payload) : std::nullopt;
     if (!status) co_return;
-    auto reason = fmt::format("the keeper had died; a new one, pid {}, has taken over", status->pid);
+    auto reason =
+        fmt::format("the keeper had died; a new one, pid {}, has taken over", status->pid);
     log_warn("{}", reason);
     if (changed) changed(reason);
 }
@@ -269,7 +280,8 @@ Task<void> KeeperLink::State::ask_again(std::uint32_t sequence) {
 // A duplicate of every listening socket, so that none dies with the keeper.
 Task<void> KeeperLink::State::mirror_sockets() {
     auto answer = co_await call(ListSockets());
-    auto specs = answer ? decode_all<std::vector<runtime::SocketSpec>>(answer->payload) : std::nullopt;
+    auto specs =
+        answer ? decode_all<std::vector<runtime::SocketSpec>>(answer->payload) : std::nullopt;
     for (auto& spec : specs.value_or(std::vector<runtime::SocketSpec>{})) {
         if (sockets.contains(spec.name)) continue;
         auto fetched = co_await call(Fetch(Thing::socket, spec.name, 0));

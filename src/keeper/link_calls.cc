@@ -33,9 +33,13 @@ Task<NodeRequest> KeeperLink::next_request() {
     co_return request;
 }
 
-void KeeperLink::on_keeper_change(std::function<void(std::string)> callback) { state_->changed = std::move(callback); }
+void KeeperLink::on_keeper_change(std::function<void(std::string)> callback) {
+    state_->changed = std::move(callback);
+}
 
-bool KeeperLink::connected() const { return state_->greeted; }
+bool KeeperLink::connected() const {
+    return state_->greeted;
+}
 
 Task<Result<KeeperStatus>> KeeperLink::status() {
     co_return payload_of<KeeperStatus>(co_await state_->call(AskStatus()));
@@ -49,7 +53,9 @@ Task<Result<void>> KeeperLink::stop(runtime::RunId run, Duration grace, int sign
     return state_->call_plain(Stop(run, grace, signal));
 }
 
-Task<Result<void>> KeeperLink::kill(runtime::RunId run) { return state_->call_plain(Kill(run)); }
+Task<Result<void>> KeeperLink::kill(runtime::RunId run) {
+    return state_->call_plain(Kill(run));
+}
 
 Task<Result<void>> KeeperLink::forget(runtime::RunId run) {
     auto& state = *state_;
@@ -57,13 +63,15 @@ Task<Result<void>> KeeperLink::forget(runtime::RunId run) {
     if (!done) co_return done;
     state.reported.erase(run);
     std::erase_if(state.events, [run](auto& event) {
-        return std::visit([run](auto& e) {
-            if constexpr (std::is_same_v<std::decay_t<decltype(e)>, runtime::RunId>) {
-                return e == run;
-            } else {
-                return e.run == run;
-            }
-        }, event);
+        return std::visit(
+            [run](auto& e) {
+                if constexpr (std::is_same_v<std::decay_t<decltype(e)>, runtime::RunId>) {
+                    return e == run;
+                } else {
+                    return e.run == run;
+                }
+            },
+            event);
     });
     if (auto found = state.outputs.find(run); found != state.outputs.end()) {
         if (found->second.memory) unmap_ring(found->second.memory);
@@ -75,7 +83,8 @@ Task<Result<void>> KeeperLink::forget(runtime::RunId run) {
 Task<Result<std::vector<runtime::RunReport>>> KeeperLink::list() {
     std::vector<runtime::RunReport> all;
     for (bool more = true; more;) {
-        auto page = payload_of<ListPage>(co_await state_->call(List(all.empty() ? 0 : all.back().run)));
+        auto page =
+            payload_of<ListPage>(co_await state_->call(List(all.empty() ? 0 : all.back().run)));
         if (!page) co_return std::unexpected(page.error());
         more = page->second && !page->first.empty();
         for (auto& report : page->first) all.push_back(std::move(report));

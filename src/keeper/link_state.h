@@ -1,4 +1,5 @@
-// Inside of KeeperLink, shared by its two files: the connection (link.cc) and the calls (link_calls.cc).
+// Inside of KeeperLink, shared by its two files: the connection (link.cc) and the calls
+// (link_calls.cc).
 #pragma once
 
 #include <cstring>
@@ -24,7 +25,8 @@ struct KeeperLink::State {
 
     struct Answer {
         std::string payload;
-        std::shared_ptr<Fd> fd;  // Shared: Answers are copied through Completions, a descriptor is not.
+        std::shared_ptr<Fd>
+            fd;  // Shared: Answers are copied through Completions, a descriptor is not.
     };
     struct Pending {
         std::string bytes;  // To be sent again to the next keeper.
@@ -35,8 +37,8 @@ struct KeeperLink::State {
     struct Output {
         std::shared_ptr<Fd> fd;
         char* memory = nullptr;
-        bool waits = false;   // It has a place in `events`.
-        bool asked = false;   // For the ring, which is to come.
+        bool waits = false;  // It has a place in `events`.
+        bool asked = false;  // For the ring, which is to come.
     };
     struct Socket {
         runtime::SocketSpec spec;

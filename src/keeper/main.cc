@@ -16,7 +16,8 @@ namespace {
 
 constexpr const char* usage =
     "usage: holdfast-keeper --data DIR --node BINARY [--adopt PID] [--resume FD] [--no-cgroup]\n"
-    "                       [--node-beat-max DURATION] [--node-start-max DURATION] -- NODE ARGUMENTS...\n";
+    "                       [--node-beat-max DURATION] [--node-start-max DURATION] -- NODE "
+    "ARGUMENTS...\n";
 
 Result<int> number(const std::string& text) {
     int value = 0;
@@ -53,7 +54,8 @@ Result<KeeperOptions> parse(std::vector<std::string> words) {
             return fail(Errc::invalid, "unknown option " + flag);
         }
     }
-    if (i < words.size()) options.node_args.assign(words.begin() + static_cast<std::ptrdiff_t>(i) + 1, words.end());
+    if (i < words.size())
+        options.node_args.assign(words.begin() + static_cast<std::ptrdiff_t>(i) + 1, words.end());
     char real[PATH_MAX];
     if (!realpath(options.data_dir.c_str(), real) || options.node_binary.empty()) {
         return fail(Errc::invalid, "--data needs a directory that exists, --node a program");
@@ -64,12 +66,14 @@ Result<KeeperOptions> parse(std::vector<std::string> words) {
 
 int keep(std::vector<std::string> words) {
     auto options = parse(std::move(words));
-    auto keeper = options ? Keeper::start(*options) : Result<std::unique_ptr<Keeper>>(std::unexpected(options.error()));
+    auto keeper = options ? Keeper::start(*options)
+                          : Result<std::unique_ptr<Keeper>>(std::unexpected(options.error()));
     if (!keeper) {
         fmt::print(stderr, "holdfast-keeper: {}\n{}", keeper.error().message, options ? "" : usage);
         return options ? 1 : 2;
     }
-    while ((*keeper)->turn()) {}
+    while ((*keeper)->turn()) {
+    }
     return 0;
 }
 
@@ -77,4 +81,6 @@ int keep(std::vector<std::string> words) {
 
 }  // namespace holdfast::keeper
 
-int main(int argc, char** argv) { return holdfast::keeper::keep({argv, argv + argc}); }
+int main(int argc, char** argv) {
+    return holdfast::keeper::keep({argv, argv + argc});
+}

@@ -29,10 +29,12 @@ Result<Message> decode(std::string_view bytes) {
     auto sequence = in.le<std::uint32_t>();
     if (!in.ok()) return fail(Errc::invalid, "shorter than a message's header");
     if (version != protocol_version) {
-        return fail(Errc::invalid, fmt::format("protocol version {}, not {}", version, protocol_version));
+        return fail(Errc::invalid,
+                    fmt::format("protocol version {}, not {}", version, protocol_version));
     }
     std::optional<AnyMessage> body;
-    if (!decode_body(type, in, body)) return fail(Errc::invalid, fmt::format("unknown message type {}", type));
+    if (!decode_body(type, in, body))
+        return fail(Errc::invalid, fmt::format("unknown message type {}", type));
     if (!body) return fail(Errc::invalid, fmt::format("malformed message of type {}", type));
     return Message{sequence, std::move(*body)};
 }

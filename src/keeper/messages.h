@@ -1,8 +1,8 @@
-// The control protocol: one message per SOCK_SEQPACKET datagram, between the keeper and the node and
-// between the keeper and commands. docs/formats/keeper-control.md is its page.
+// The control protocol: one message per SOCK_SEQPACKET datagram, between the keeper and the node
+// and between the keeper and commands. docs/formats/keeper-control.md is its page.
 //
-// A request gets one `Reply` with its sequence number; Beat and Ready get none. What the keeper says
-// unasked has sequence 0, but for the Progress of an upgrade.
+// A request gets one `Reply` with its sequence number; Beat and Ready get none. What the keeper
+// says unasked has sequence 0, but for the Progress of an upgrade.
 #pragma once
 
 #include <string>
@@ -25,7 +25,9 @@ struct Tagged {
     explicit Tagged(Fields... v)
         requires(sizeof...(Fields) > 0)
         : values(std::move(v)...) {}
-    auto fields() { return std::apply([](auto&... v) { return std::tie(v...); }, values); }
+    auto fields() {
+        return std::apply([](auto&... v) { return std::tie(v...); }, values);
+    }
 };
 
 enum class Thing : std::uint8_t { socket, output };
@@ -41,7 +43,7 @@ using Launch = Tagged<2, runtime::LaunchSpec>;
 using Stop = Tagged<3, runtime::RunId, Duration, std::int32_t>;  // Grace, signal.
 using Kill = Tagged<4, runtime::RunId>;
 using Forget = Tagged<5, runtime::RunId>;
-using List = Tagged<6, runtime::RunId>;  // Those with greater ids; answered by ListPage.
+using List = Tagged<6, runtime::RunId>;             // Those with greater ids; answered by ListPage.
 using OpenSocket = Tagged<7, runtime::SocketSpec>;  // Answered by the port and the socket itself.
 using CloseSocket = Tagged<8, std::string>;
 using ListSockets = Tagged<9>;
@@ -56,20 +58,22 @@ using AskShutdown = Tagged<16, bool>;  // At once.
 using HoldNode = Tagged<17, Duration>;
 
 // Said by the keeper.
-using Reply = Tagged<64, std::uint8_t, std::string, std::string>;  // 0 or 1 + Errc, message, payload.
+using Reply =
+    Tagged<64, std::uint8_t, std::string, std::string>;  // 0 or 1 + Errc, message, payload.
 using Exited = Tagged<65, runtime::RunId, runtime::Exit>;
 using NotifiedBy = Tagged<66, runtime::RunId, runtime::Notified>;
 using OutputWaits = Tagged<67, runtime::RunId>;  // Again only after the node has emptied the ring.
 using Asks = Tagged<68, Wish>;
 using Progress = Tagged<69, std::string>;
 
-// Payload of the Reply to List: at least one report while there are any, and whether there are more.
+// Payload of the Reply to List: at least one report while there are any, and whether there are
+// more.
 using ListPage = std::pair<std::vector<runtime::RunReport>, bool>;
 
 using AnyMessage =
-    std::variant<Hello, Launch, Stop, Kill, Forget, List, OpenSocket, CloseSocket, ListSockets, Fetch,
-                 Offer, Beat, Ready, AskStatus, AskUpgrade, AskShutdown, HoldNode, Reply, Exited,
-                 NotifiedBy, OutputWaits, Asks, Progress>;
+    std::variant<Hello, Launch, Stop, Kill, Forget, List, OpenSocket, CloseSocket, ListSockets,
+                 Fetch, Offer, Beat, Ready, AskStatus, AskUpgrade, AskShutdown, HoldNode, Reply,
+                 Exited, NotifiedBy, OutputWaits, Asks, Progress>;
 
 struct Message {
     std::uint32_t sequence = 0;

@@ -26,7 +26,9 @@ void NodeWatch::started(Instant now, WallTime wall) {
     if (state_ != NodeState::leaving) become(NodeState::starting, wall);
 }
 
-void NodeWatch::beat(Instant now) { silent_at_ = now + options_.beat_max; }
+void NodeWatch::beat(Instant now) {
+    silent_at_ = now + options_.beat_max;
+}
 
 void NodeWatch::ready(WallTime wall) {
     if (state_ == NodeState::starting) become(NodeState::ready, wall);
@@ -39,8 +41,10 @@ void NodeWatch::died(Instant now, WallTime wall, std::string reason, double dice
     if (state_ == NodeState::leaving || state_ == NodeState::held) return;
     quick_deaths_ = now - born_ >= 10s ? 0 : quick_deaths_ + 1;
     auto most = std::min<Duration>(10ms * (1 << std::clamp(quick_deaths_ - 2, 0, 9)), 5s);
-    start_at_ = quick_deaths_ <= 1 ? now : now + Duration(static_cast<Duration::rep>(
-                                                     dice * static_cast<double>(most.count())));
+    start_at_ =
+        quick_deaths_ <= 1
+            ? now
+            : now + Duration(static_cast<Duration::rep>(dice * static_cast<double>(most.count())));
     ++restarts_;
     become(NodeState::absent, wall);
 }

@@ -1,8 +1,8 @@
 // When the node is to be started, and when it is to be killed: the decisions, told the time.
 //
-// The first death is answered at once: a node that ran for a while and was killed is wanted back now.
-// Deaths in quick succession wait 10 ms, doubled each time up to 5 s, of which a random part (full jitter);
-// ten seconds of life forget them. It never gives up.
+// The first death is answered at once: a node that ran for a while and was killed is wanted back
+// now. Deaths in quick succession wait 10 ms, doubled each time up to 5 s, of which a random part
+// (full jitter); ten seconds of life forget them. It never gives up.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,8 @@ class NodeWatch {
         Duration beat_max = std::chrono::seconds(10);   // Silence after which it counts as hung.
         Duration start_max = std::chrono::seconds(60);  // The same before its first beat.
     };
-    NodeWatch(Options options, Instant now, WallTime wall) : options_(options), since_(wall), start_at_(now) {}
+    NodeWatch(Options options, Instant now, WallTime wall)
+        : options_(options), since_(wall), start_at_(now) {}
 
     enum class Due { nothing, start, kill };
     // What is to be done now; `kill` is due again after a second, until died(). Neither allocates.
@@ -47,8 +48,8 @@ class NodeWatch {
     Options options_;
     NodeState state_ = NodeState::absent;
     WallTime since_;
-    Instant start_at_;                      // max(): not now.
-    Instant silent_at_ = Instant::max();    // When its silence becomes too long.
+    Instant start_at_;                    // max(): not now.
+    Instant silent_at_ = Instant::max();  // When its silence becomes too long.
     Instant born_;
     int quick_deaths_ = 0;
     std::uint64_t restarts_ = 0;

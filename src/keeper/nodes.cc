@@ -34,7 +34,8 @@ void tell_systemd(std::string_view state) {
     auto length = std::string_view(name).copy(address.sun_path, sizeof address.sun_path - 1);
     if (address.sun_path[0] == '@') address.sun_path[0] = 0;
     Fd to(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    sendto(to.get(), state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&address),
+    sendto(to.get(), state.data(), state.size(), MSG_NOSIGNAL,
+           reinterpret_cast<sockaddr*>(&address),
            static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length));
 }
 
@@ -44,9 +45,11 @@ void Keeper::start_the_node() {
     auto binary = options_.node_binary;
     struct stat there{}, ran{};
     if (!node_executable_) node_executable_ = Fd(::open(binary.c_str(), O_PATH | O_CLOEXEC));
-    // Another file under that name is another version: it comes by an upgrade, which is watched, or not at all.
+    // Another file under that name is another version: it comes by an upgrade, which is watched, or
+    // not at all.
     bool known = fstat(node_executable_.get(), &ran) == 0;
-    bool same = stat(binary.c_str(), &there) == 0 && there.st_ino == ran.st_ino && there.st_dev == ran.st_dev;
+    bool same = stat(binary.c_str(), &there) == 0 && there.st_ino == ran.st_ino &&
+                there.st_dev == ran.st_dev;
     if (known && !same) binary = fmt::format("/proc/{}/fd/{}", getpid(), node_executable_.get());
     watch_.started(boot_clock(), wall_clock());
     auto started = start_node(binary, options_.node_args, oom_score_adj_);
@@ -65,6 +68,7 @@ void Keeper::node_ready(Node& node) {
         upgrading_->deadline = boot_clock() + 30s;
         return node_.process ? ask(node_, Wish::drain) : activate_candidate();
     }
+    watch_.beat(boot_clock());
     watch_.ready(wall_clock());
     if (!said_ready_) tell_systemd("READY=1");
     said_ready_ = true;
@@ -82,13 +86,15 @@ void Keeper::node_ended(const std::string& how) {
     poller_.unwatch(node_.process.get());
     if (node_.connection) hang_up(node_.connection);
     node_ = Node();
-    bool expected = leaving_ != Leaving::no ||
-                    (upgrading_ && upgrading_->step == Upgrading::Step::draining && candidate_.process);
+    bool expected =
+        leaving_ != Leaving::no ||
+        (upgrading_ && upgrading_->step == Upgrading::Step::draining && candidate_.process);
     if (expected && upgrading_) return activate_candidate();
     if (!expected) fmt::print(stderr, "holdfast-keeper: the node {}\n", how);
     watch_.died(boot_clock(), wall_clock(), how, dice());
     if (upgrading_ && upgrading_->step >= Upgrading::Step::activating) {
-        upgrade_failed(fmt::format("the new node {} before it served; the old one is started again", how));
+        upgrade_failed(
+            fmt::format("the new node {} before it served; the old one is started again", how));
     }
     record();
 }
@@ -104,15 +110,18 @@ void Keeper::candidate_ended(const std::string& how) {
 void Keeper::upgrade(std::uint64_t connection, std::uint32_t sequence, const AskUpgrade& ask) {
     auto& [node, keeper, args] = ask.values;
     if (upgrading_ || leaving_ != Leaving::no) {
-        return answer(connection, sequence, fail(Errc::conflict, "an upgrade or a shutdown is under way"));
+        return answer(connection, sequence,
+                      fail(Errc::conflict, "an upgrade or a shutdown is under way"));
     }
     for (auto& binary : {node, keeper}) {
         if (access(binary.c_str(), X_OK) == 0) continue;
-        return answer(connection, sequence, fail(Errc::invalid, fmt::format("{}: {}", binary, errno_text())));
+        return answer(connection, sequence,
+                      fail(Errc::invalid, fmt::format("{}: {}", binary, errno_text())));
     }
     auto started = start_node(node, args, oom_score_adj_);
     if (!started) return answer(connection, sequence, std::unexpected(started.error()));
-    upgrading_ = Upgrading{Upgrading::Step::preparing, node, keeper, args, boot_clock() + 30s, connection, sequence};
+    upgrading_ = Upgrading{Upgrading::Step::preparing, node,       keeper,  args,
+                           boot_clock() + 30s,         connection, sequence};
     candidate_.id = {started->pid, process_stat(started->pid).value_or(ProcessStat{}).start_ticks};
     candidate_.process = open_process(started->pid);
     candidate_.connection = connect(std::move(started->channel), started->pid);
@@ -135,11 +144,14 @@ void Keeper::upgrade_step(Instant now) {
         case Upgrading::Step::activating:
             send_signal(node_.process, SIGKILL);  // node_ended() starts the old one again.
             return;
-        case Upgrading::Step::replacing: break;
+        case Upgrading::Step::replacing:
+            break;
     }
-    bool starting = std::ranges::any_of(children_, [](auto& each) { return !!each.second.channel; });
+    bool starting =
+        std::ranges::any_of(children_, [](auto& each) { return !!each.second.channel; });
     if (starting || writer_) return void(upgrading_->deadline = now + 10ms);
-    upgrade_failed("the new node serves, but the keeper is the old one: " + become(*upgrading_).message);
+    upgrade_failed("the new node serves, but the keeper is the old one: " +
+                   become(*upgrading_).message);
 }
 
 void Keeper::activate_candidate() {
@@ -164,7 +176,9 @@ void Keeper::say(std::string_view line) {
     post(upgrading_->connection, encode(upgrading_->sequence, Progress(std::string(line))));
 }
 
-void Keeper::ask(Node& node, Wish wish) { post(node.connection, encode(0, Asks(wish))); }
+void Keeper::ask(Node& node, Wish wish) {
+    post(node.connection, encode(0, Asks(wish)));
+}
 
 KeeperStatus Keeper::status() const {
     KeeperStatus status;

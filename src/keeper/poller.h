@@ -11,7 +11,18 @@ namespace holdfast::keeper {
 
 // What a descriptor is to the keeper, and whose: a run's or a connection's number.
 struct Source {
-    enum class Kind { signals, listener, connection, channel, process, out, err, notify, node, candidate };
+    enum class Kind {
+        signals,
+        listener,
+        connection,
+        channel,
+        process,
+        out,
+        err,
+        notify,
+        node,
+        candidate
+    };
     Kind kind = Kind::signals;
     std::uint64_t id = 0;
 };
@@ -24,8 +35,9 @@ class Poller {
     void unwatch(int fd);               // Before closing it; nothing if it is not watched.
     void want_writable(int fd, bool wanted);
 
-    // Until something is ready or CLOCK_BOOTTIME reaches the deadline, suspended time included. Calls
-    // `ready` with the source of each; one that is unwatched meanwhile is left out. Allocates nothing.
+    // Until something is ready or CLOCK_BOOTTIME reaches the deadline, suspended time included.
+    // Calls `ready` with the source of each; one that is unwatched meanwhile is left out. Allocates
+    // nothing.
     template <class Ready>
     void wait(Instant deadline, Ready ready) {
         int fds[64];

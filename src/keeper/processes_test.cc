@@ -16,13 +16,15 @@ class Keeping : public ::testing::TestWithParam<const char*> {
   protected:
     static RigOptions options() {
         std::string flag = GetParam();
-        return {.flags = flag.empty() ? std::vector<std::string>{} : std::vector<std::string>{flag}};
+        return {.flags =
+                    flag.empty() ? std::vector<std::string>{} : std::vector<std::string>{flag}};
     }
     Rig rig{options()};
 };
 
-INSTANTIATE_TEST_SUITE_P(, Keeping, ::testing::Values("", "--no-cgroup"),
-                         [](auto& info) { return std::string(*info.param ? "WithoutCgroups" : "WithCgroups"); });
+INSTANTIATE_TEST_SUITE_P(, Keeping, ::testing::Values("", "--no-cgroup"), [](auto& info) {
+    return std::string(*info.param ? "WithoutCgroups" : "WithCgroups");
+});
 
 TEST_P(Keeping, ReportsTheExitCodeAndAllTheOutputBeforeIt) {
     rig.launch(1, {"say", "to out", "to err"});
@@ -105,7 +107,8 @@ TEST_P(Keeping, SaysWhyAProgramCannotRun) {
     spec.command = {"/no/such/program"};
     auto launched = rig.await(rig.link().launch(spec));
     ASSERT_FALSE(launched);
-    EXPECT_EQ(launched.error(), (Error{Errc::invalid, "cannot run /no/such/program: No such file or directory"}));
+    EXPECT_EQ(launched.error(),
+              (Error{Errc::invalid, "cannot run /no/such/program: No such file or directory"}));
     spec.command = {program(), "wait"};
     spec.user = "nobody-of-that-name";
     launched = rig.await(rig.link().launch(spec));
@@ -115,7 +118,8 @@ TEST_P(Keeping, SaysWhyAProgramCannotRun) {
     spec.directory = "/no/such/directory";
     launched = rig.await(rig.link().launch(spec));
     ASSERT_FALSE(launched);
-    EXPECT_EQ(launched.error().message, "cannot enter /no/such/directory: No such file or directory");
+    EXPECT_EQ(launched.error().message,
+              "cannot enter /no/such/directory: No such file or directory");
     auto all = rig.await(rig.link().list());
     ASSERT_TRUE(all);
     EXPECT_TRUE(all->empty());
@@ -131,11 +135,14 @@ TEST_P(Keeping, GivesTheProgramItsSurroundingsAndNothingElse) {
     auto report = rig.launch(spec);
     rig.exit_of(1);
     auto& out = rig.out(1);
-    for (auto* line : {"env COLOUR=green\n", "env WATCHDOG_USEC=2000000\n", "env NOTIFY_SOCKET=@holdfast/",
-                       "directory /usr\n", "files 4321\n", "core 0\n", "sigchld blocked 0 sigpipe ignored 0\n"}) {
+    for (auto* line : {"env COLOUR=green\n", "env WATCHDOG_USEC=2000000\n",
+                       "env NOTIFY_SOCKET=@holdfast/", "directory /usr\n", "files 4321\n",
+                       "core 0\n", "sigchld blocked 0 sigpipe ignored 0\n"}) {
         EXPECT_NE(out.find(line), std::string::npos) << line << out;
     }
-    EXPECT_NE(out.find(fmt::format("pid {0} session {0} group {0}\n", report.pid)), std::string::npos) << out;
+    EXPECT_NE(out.find(fmt::format("pid {0} session {0} group {0}\n", report.pid)),
+              std::string::npos)
+        << out;
     EXPECT_EQ(out.find("env HOME"), std::string::npos) << out;
     EXPECT_EQ(out.find("fd 3\n"), std::string::npos) << out;
     EXPECT_EQ(report.note, "note of 1");
@@ -202,7 +209,8 @@ std::string ask_port(std::uint16_t port) {
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return "refused";
+    if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+        return "refused";
     pollfd answered{fd.get(), POLLIN, 0};
     char text[64];
     if (poll(&answered, 1, 10'000) != 1) return "silent";
@@ -312,7 +320,8 @@ TEST_P(Keeping, FindsItsServicesAgainWithoutATable) {
     EXPECT_EQ(report.slot, "shop/0");
     auto status = keeper_status(rig.dir());
     ASSERT_TRUE(status);
-    EXPECT_NE(status->damaged_table.find("keeper.table.damaged-"), std::string::npos) << status->damaged_table;
+    EXPECT_NE(status->damaged_table.find("keeper.table.damaged-"), std::string::npos)
+        << status->damaged_table;
     auto second = rig.await(rig.link().launch(rig.spec(2, {"wait"}, "shop/0")));
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().code, Errc::conflict);
@@ -351,8 +360,9 @@ TEST(KeepingWithoutCgroups, SaysWhatItCannotEnforce) {
     spec.limits.memory_bytes = 32 << 20;
     spec.limits.cpu = 0.5;
     auto report = rig.launch(spec);
-    EXPECT_EQ(report.weakened, (std::vector<std::string>{"no memory cgroup: its memory is not limited",
-                                                         "no cpu cgroup: its processor time is not limited"}));
+    EXPECT_EQ(report.weakened,
+              (std::vector<std::string>{"no memory cgroup: its memory is not limited",
+                                        "no cpu cgroup: its processor time is not limited"}));
 }
 
 }  // namespace holdfast::keeper::testing

@@ -48,11 +48,15 @@ bool Ring::write(runtime::OutputStream stream, WallTime at, std::string_view byt
         oldest += sizeof(Record) + std::min<std::uint64_t>(passed.length, ring_record_max);
         if (oldest > end) oldest = end;  // Only in a ring that somebody else has damaged.
     }
-    tail().store(oldest);  // Before its bytes are overwritten: the reader looks at it after copying.
+    tail().store(
+        oldest);  // Before its bytes are overwritten: the reader looks at it after copying.
     std::atomic_thread_fence(std::memory_order_seq_cst);
     auto total = written().load();
-    Record record{at.time_since_epoch().count(), total, static_cast<std::uint32_t>(bytes.size()),
-                  std::to_underlying(stream), {}};
+    Record record{at.time_since_epoch().count(),
+                  total,
+                  static_cast<std::uint32_t>(bytes.size()),
+                  std::to_underlying(stream),
+                  {}};
     copy_in(end, {reinterpret_cast<const char*>(&record), sizeof record});
     copy_in(end + sizeof record, bytes);
     written().store(total + bytes.size());
@@ -76,8 +80,12 @@ std::optional<runtime::RunOutput> Ring::read() {
         }
         Record record;
         copy_out(at, reinterpret_cast<char*>(&record), sizeof record);
-        runtime::RunOutput output{0, record.stream == 0 ? runtime::OutputStream::out : runtime::OutputStream::err,
-                                  WallTime(Duration(record.at)), {}, 0};
+        runtime::RunOutput output{
+            0,
+            record.stream == 0 ? runtime::OutputStream::out : runtime::OutputStream::err,
+            WallTime(Duration(record.at)),
+            {},
+            0};
         bool sane = record.length <= ring_record_max;
         if (sane) {
             output.bytes.resize(record.length);
@@ -104,6 +112,8 @@ Result<char*> map_ring(int fd) {
     return static_cast<char*>(memory);
 }
 
-void unmap_ring(char* memory) { munmap(memory, ring_bytes); }
+void unmap_ring(char* memory) {
+    munmap(memory, ring_bytes);
+}
 
 }  // namespace holdfast::keeper

@@ -1,10 +1,11 @@
-// What a run has written and the node has not yet taken: a ring in memory that both have mapped, so that
-// neither waits for the other and nothing is copied through a socket.
+// What a run has written and the node has not yet taken: a ring in memory that both have mapped, so
+// that neither waits for the other and nothing is copied through a socket.
 //
-// One writer, the keeper, never blocks: it drops the oldest records and counts their bytes. One reader,
-// the node, copies a record and then looks whether the writer has passed it meanwhile (a sequence lock
-// by position); if so the copy is thrown away and the loss reported with the next record. The ring
-// outlives both as long as either holds the memfd. Layout: docs/formats/keeper-control.md.
+// One writer, the keeper, never blocks: it drops the oldest records and counts their bytes. One
+// reader, the node, copies a record and then looks whether the writer has passed it meanwhile (a
+// sequence lock by position); if so the copy is thrown away and the loss reported with the next
+// record. The ring outlives both as long as either holds the memfd. Layout:
+// docs/formats/keeper-control.md.
 //
 // The reader trusts nothing it reads: a damaged ring is skipped as a whole.
 #pragma once
@@ -24,16 +25,19 @@ namespace holdfast::keeper {
 inline constexpr std::size_t ring_header_bytes = 4096;
 inline constexpr std::size_t ring_data_bytes = 128 * 1024;
 inline constexpr std::size_t ring_bytes = ring_header_bytes + ring_data_bytes;
-inline constexpr std::size_t ring_record_max = 16 * 1024;  // Longer pieces are cut by the writer's caller.
+inline constexpr std::size_t ring_record_max =
+    16 * 1024;  // Longer pieces are cut by the writer's caller.
 
 // Over `ring_bytes` of zeroed or used memory, which must outlive it; 8-byte aligned.
 class Ring {
   public:
     explicit Ring(char* memory) : memory_(memory) {}
 
-    // Keeper. At most ring_record_max bytes. True if the node must be told (once, until it has emptied it).
+    // Keeper. At most ring_record_max bytes. True if the node must be told (once, until it has
+    // emptied it).
     bool write(runtime::OutputStream stream, WallTime at, std::string_view bytes);
-    // A node, or a keeper, is new: starts afresh with the telling. True if there is something to tell.
+    // A node, or a keeper, is new: starts afresh with the telling. True if there is something to
+    // tell.
     bool new_reader();
 
     // Node. Nothing: empty, and the keeper will tell.

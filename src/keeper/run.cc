@@ -52,7 +52,8 @@ bool Run::emptied(Instant now, std::size_t left) {
 }
 
 runtime::RunReport Run::report() const {
-    runtime::RunReport report{id, slot, note, pid, started, lifetime, notified, stopping, {}, weakened};
+    runtime::RunReport report{id,       slot,     note,     pid, started,
+                              lifetime, notified, stopping, {},  weakened};
     if (phase == Phase::over) report.exit = exit;
     return report;
 }
@@ -61,15 +62,16 @@ namespace {
 
 // Those a program earns: by a fault, a limit of its own, or a write to a closed pipe.
 bool self_inflicted(int signal) {
-    constexpr int own[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,    SIGABRT, SIGTRAP,
-                           SIGSYS,  SIGPIPE, SIGXCPU, SIGXFSZ, SIGALRM, SIGVTALRM, SIGPROF};
+    constexpr int own[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,  SIGABRT,   SIGTRAP, SIGSYS,
+                           SIGPIPE, SIGXCPU, SIGXFSZ, SIGALRM, SIGVTALRM, SIGPROF};
     return std::ranges::find(own, signal) != std::end(own);
 }
 
 }  // namespace
 
 runtime::Exit judge_end(WallTime at, WaitStatus status, bool stopping, bool oom) {
-    runtime::Exit exit{.at = at, .by = EndedBy::itself, .code = {}, .signal = {}, .core_dumped = false};
+    runtime::Exit exit{
+        .at = at, .by = EndedBy::itself, .code = {}, .signal = {}, .core_dumped = false};
     if (status.code == CLD_EXITED) {
         exit.code = status.status;
     } else {
@@ -90,7 +92,8 @@ std::string describe_end(const runtime::Exit& exit) {
     if (exit.code) return fmt::format("exited with {}", *exit.code);
     if (!exit.signal) return "ended, nobody saw how";
     const char* name = sigabbrev_np(*exit.signal);
-    return name ? fmt::format("killed by SIG{}", name) : fmt::format("killed by signal {}", *exit.signal);
+    return name ? fmt::format("killed by SIG{}", name)
+                : fmt::format("killed by signal {}", *exit.signal);
 }
 
 bool merge_notification(runtime::Notified& known, std::string_view datagram, Instant now) {

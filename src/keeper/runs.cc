@@ -36,19 +36,25 @@ Result<ChildPlan> Keeper::plan(const runtime::LaunchSpec& spec) {
     if (spec.run == 0 || spec.slot.empty() || spec.command.empty() || spec.command[0].empty()) {
         return fail(Errc::invalid, "a launch needs a run id, a slot and a command");
     }
-    if (spec.note.size() > note_bytes_max) return fail(Errc::invalid, "the note is longer than 4 KiB");
-    if (children_.size() >= runs_max) return fail(Errc::exhausted, fmt::format("{} runs are too many", runs_max));
-    if (children_.contains(spec.run)) return fail(Errc::conflict, fmt::format("run {} was there already", spec.run));
+    if (spec.note.size() > note_bytes_max)
+        return fail(Errc::invalid, "the note is longer than 4 KiB");
+    if (children_.size() >= runs_max)
+        return fail(Errc::exhausted, fmt::format("{} runs are too many", runs_max));
+    if (children_.contains(spec.run))
+        return fail(Errc::conflict, fmt::format("run {} was there already", spec.run));
     for (auto& [id, child] : children_) {
         if (child.run.slot == spec.slot && child.run.alive() && id != spec.beside) {
-            return fail(Errc::conflict, fmt::format("{} has the live run {} (pid {})", spec.slot, id, child.run.pid));
+            return fail(Errc::conflict, fmt::format("{} has the live run {} (pid {})", spec.slot,
+                                                    id, child.run.pid));
         }
     }
     ChildPlan plan{spec, options_.data_dir, mark_, cgroups_, oom_score_adj_, {}};
     for (auto& name : spec.sockets) {
         auto found = sockets_.find(name);
-        if (found == sockets_.end()) return fail(Errc::invalid, fmt::format("there is no socket {}", name));
-        if (!found->second.fd) return fail(Errc::unavailable, fmt::format("the socket {} is not back yet", name));
+        if (found == sockets_.end())
+            return fail(Errc::invalid, fmt::format("there is no socket {}", name));
+        if (!found->second.fd)
+            return fail(Errc::unavailable, fmt::format("the socket {} is not back yet", name));
         plan.sockets.push_back(found->second.fd.get());
     }
     return plan;
@@ -56,7 +62,8 @@ Result<ChildPlan> Keeper::plan(const runtime::LaunchSpec& spec) {
 
 void Keeper::launch(std::uint64_t connection, std::uint32_t sequence, runtime::LaunchSpec spec) {
     auto planned = plan(spec);
-    auto started = planned ? start_child(*planned) : Result<StartedChild>(std::unexpected(planned.error()));
+    auto started =
+        planned ? start_child(*planned) : Result<StartedChild>(std::unexpected(planned.error()));
     if (!started) return answer(connection, sequence, std::unexpected(started.error()));
     auto now = boot_clock();
     auto& child = children_[spec.run];
@@ -74,7 +81,8 @@ void Keeper::launch(std::uint64_t connection, std::uint32_t sequence, runtime::L
     poller_.watch(child.channel.get(), {Source::Kind::channel, run.id});
 }
 
-// The child is prepared, or has failed, or (its end of the channel closed by exec) runs its program.
+// The child is prepared, or has failed, or (its end of the channel closed by exec) runs its
+// program.
 void Keeper::channel_ready(Child& child) {
     Datagram datagram;
     auto received = receive(child.channel.get(), datagram);
@@ -113,8 +121,10 @@ void Keeper::launched(Child& child) {
 
 Result<void> Keeper::stop(runtime::RunId run, Duration grace, int signal) {
     auto* child = find(run);
-    if (!child || !child->run.alive()) return fail(Errc::not_found, fmt::format("run {} does not run", run));
-    if (signal < 0 || signal > SIGRTMAX) return fail(Errc::invalid, fmt::format("there is no signal {}", signal));
+    if (!child || !child->run.alive())
+        return fail(Errc::not_found, fmt::format("run {} does not run", run));
+    if (signal < 0 || signal > SIGRTMAX)
+        return fail(Errc::invalid, fmt::format("there is no signal {}", signal));
     child->run.begin_stop(boot_clock(), grace);
     if (signal != 0 && child->run.phase <= Phase::live) send_signal(child->process, signal);
     if (child->run.lifetime == runtime::Lifetime::lasting) record();
@@ -148,7 +158,8 @@ void Keeper::ended(Child& child, std::optional<WaitStatus> status) {
     }
     bool oom = status && oom_kills(run.cgroups) > run.ooms;
     runtime::Exit unknown{.at = wall_clock(), .code = {}, .signal = {}};
-    run.main_ended(boot_clock(), status ? judge_end(unknown.at, *status, run.stopping, oom) : unknown);
+    run.main_ended(boot_clock(),
+                   status ? judge_end(unknown.at, *status, run.stopping, oom) : unknown);
 }
 
 // On the way of a deadline: allocates nothing until the run is over.
@@ -164,7 +175,8 @@ void Keeper::kill_all_of(Child& child) {
 std::size_t Keeper::kill_strays_of(const Run& run) {
     std::size_t left = 0;
     auto leader = process_stat(run.pid);
-    // A session outlives its leader; once the leader's pid is somebody else's, the number means nothing.
+    // A session outlives its leader; once the leader's pid is somebody else's, the number means
+    // nothing.
     bool ours = !leader || leader->start_ticks == run.start_ticks;
     Pids pids;
     while (int pid = pids.next()) {
@@ -188,7 +200,8 @@ void Keeper::over(Child& child) {
         *fd = Fd();
     }
     remove_cgroups(run.cgroups);
-    if (!child.failure.empty()) return answer(child.asked_by, child.sequence, fail(Errc::invalid, child.failure));
+    if (!child.failure.empty())
+        return answer(child.asked_by, child.sequence, fail(Errc::invalid, child.failure));
     untold_.push_back(run.id);
     if (run.lifetime == runtime::Lifetime::lasting) record();
 }
@@ -197,12 +210,16 @@ void Keeper::over(Child& child) {
 void Keeper::open_outputs(Child& child) {
     for (auto stream : {OutputStream::out, OutputStream::err}) {
         auto& end = stream == OutputStream::out ? child.out : child.err;
-        auto path = child.prepared ? fmt::format("/proc/{}/fd/{}", child.run.pid, stream == OutputStream::out ? 1 : 2)
+        auto path = child.prepared ? fmt::format("/proc/{}/fd/{}", child.run.pid,
+                                                 stream == OutputStream::out ? 1 : 2)
                                    : fifo_path(options_.data_dir, mark_, child.run.id, stream);
         // For writing too: else, once the program has closed it, it would be at its end for ever.
         if (end) continue;
         end = Fd(::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
-        if (end) poller_.watch(end.get(), {stream == OutputStream::out ? Source::Kind::out : Source::Kind::err, child.run.id});
+        if (end)
+            poller_.watch(end.get(),
+                          {stream == OutputStream::out ? Source::Kind::out : Source::Kind::err,
+                           child.run.id});
     }
 }
 
@@ -220,7 +237,8 @@ bool Keeper::read_output(Child& child, OutputStream stream) {
         if (!child.ring_memory) return true;
     }
     Ring ring(child.ring_memory);
-    if (ring.write(stream, wall_clock(), {piece, static_cast<std::size_t>(count)})) child.tell_output = true;
+    if (ring.write(stream, wall_clock(), {piece, static_cast<std::size_t>(count)}))
+        child.tell_output = true;
     return true;
 }
 
@@ -241,15 +259,18 @@ void Keeper::open_notify(Child& child) {
     poller_.watch(child.notify.get(), {Source::Kind::notify, child.run.id});
 }
 
-// Believed of the run's user, of root, and of the run's session: a server may have dropped its user itself.
+// Believed of the run's user, of root, and of the run's session: a server may have dropped its user
+// itself.
 void Keeper::read_notifications(Child& child) {
     Datagram datagram;
     while (receive(child.notify.get(), datagram) != Received::nothing) {
         auto& run = child.run;
         auto sender = process_stat(datagram.sender_pid);
         bool believed = datagram.sender_uid == run.uid || datagram.sender_uid == 0 ||
-                        (sender && sender->session == run.pid) || run_of(datagram.sender_pid, mark_).run == run.id;
-        if (believed && merge_notification(run.notified, datagram.bytes, boot_clock())) child.tell_notified = true;
+                        (sender && sender->session == run.pid) ||
+                        run_of(datagram.sender_pid, mark_).run == run.id;
+        if (believed && merge_notification(run.notified, datagram.bytes, boot_clock()))
+            child.tell_notified = true;
     }
 }
 

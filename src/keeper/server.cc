@@ -40,7 +40,8 @@ void Keeper::accept_all() {
         ucred peer{};
         socklen_t length = sizeof peer;
         getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length);
-        bool welcome = (peer.uid == 0 || peer.uid == getuid()) && connections_.size() < connections_max;
+        bool welcome =
+            (peer.uid == 0 || peer.uid == getuid()) && connections_.size() < connections_max;
         if (welcome) connect(std::move(fd), peer.pid);
     }
 }
@@ -59,9 +60,12 @@ void Keeper::read_from(std::uint64_t id) {
     if (!connection.unsent.empty()) return send_unsent(id);
     Datagram datagram;
     switch (receive(connection.fd.get(), datagram)) {
-        case Received::nothing: return;
-        case Received::end: return hang_up(id);
-        case Received::datagram: break;
+        case Received::nothing:
+            return;
+        case Received::end:
+            return hang_up(id);
+        case Received::datagram:
+            break;
     }
     auto message = decode(datagram.bytes);
     if (!message) return answer(id, 0, std::unexpected(message.error()));
@@ -87,7 +91,9 @@ void Keeper::post(std::uint64_t id, std::string bytes, Fd fd) {
 }
 
 void Keeper::answer(std::uint64_t id, std::uint32_t sequence, Result<std::string> outcome, Fd fd) {
-    post(id, encode(sequence, outcome ? Reply(0, {}, std::move(*outcome)) : reply_of(outcome.error())), std::move(fd));
+    post(id,
+         encode(sequence, outcome ? Reply(0, {}, std::move(*outcome)) : reply_of(outcome.error())),
+         std::move(fd));
 }
 
 void Keeper::act(std::uint64_t id, Message message, Fd passed) {
@@ -95,67 +101,71 @@ void Keeper::act(std::uint64_t id, Message message, Fd passed) {
     auto done = [&](Result<std::string> outcome = {}) { answer(id, sequence, std::move(outcome)); };
     bool is_node = id == node_.connection, is_candidate = id == candidate_.connection;
     auto& node = is_candidate ? candidate_ : node_;
-    std::visit(
-        Overloaded{
-            [&](Hello& hello) {
-                auto& [claims, build] = hello.values;
-                int pid = connections_.at(id).pid;
-                if (claims && !is_node && !is_candidate && pid == node_.id.pid) {
-                    hang_up(node_.connection);
-                    node_.connection = id;
-                    tell_all_again();
-                } else if (claims && !is_node && !is_candidate) {
-                    return done(fail(Errc::denied, fmt::format("pid {} is not the keeper's node", pid)));
-                }
-                if (claims) node.build_id = build;
-                done();
-                if (claims && id == node_.connection) ask(node_, Wish::activate);
-            },
-            [&](List& list) {
-                ListPage page;
-                auto each = children_.upper_bound(std::get<0>(list.values));
-                for (std::size_t bytes = 0; each != children_.end() && bytes < page_bytes_max; ++each) {
-                    if (!each->second.failure.empty()) continue;
-                    page.first.push_back(each->second.run.report());
-                    bytes += encoded(page.first.back()).size();
-                }
-                page.second = each != children_.end();
-                done(encoded(page));
-            },
-            [&](ListSockets&) {
-                std::vector<runtime::SocketSpec> specs;
-                for (auto& [name, socket] : sockets_) specs.push_back(socket.spec);
-                done(encoded(specs));
-            },
-            [&](Beat&) {
-                if (is_node) watch_.beat(boot_clock());
-            },
-            [&](Ready&) {
-                if (is_node || is_candidate) node_ready(node);
-            },
-            [&](AskStatus&) { done(encoded(status())); },
-            [&](AskUpgrade& ask) { upgrade(id, sequence, ask); },
-            [&](AskShutdown& ask) {
-                shut_down(std::get<0>(ask.values));
-                done();
-            },
-            [&](HoldNode& hold) {
-                auto until = boot_clock() + std::clamp(std::get<0>(hold.values), Duration(0), far_away);
-                watch_.hold(until, wall_clock());
-                send_signal(node_.process, SIGKILL);
-                done();
-            },
-            [&](Launch& ask) {
-                if (!is_node) return done(fail(Errc::denied, "only the active node may start runs"));
-                launch(id, sequence, std::move(std::get<0>(ask.values)));
-            },
-            [&](auto&) {
-                if (!is_node) return done(fail(Errc::denied, "only the active node may do that"));
-                auto outcome = act_for_node(message.body, passed);
-                answer(id, sequence, std::move(outcome), std::move(passed));
-            },
-        },
-        message.body);
+    std::visit(Overloaded{
+                   [&](Hello& hello) {
+                       auto& [claims, build] = hello.values;
+                       int pid = connections_.at(id).pid;
+                       if (claims && !is_node && !is_candidate && pid == node_.id.pid) {
+                           hang_up(node_.connection);
+                           node_.connection = id;
+                           tell_all_again();
+                       } else if (claims && !is_node && !is_candidate) {
+                           return done(fail(Errc::denied,
+                                            fmt::format("pid {} is not the keeper's node", pid)));
+                       }
+                       if (claims) node.build_id = build;
+                       done();
+                       if (claims && id == node_.connection) ask(node_, Wish::activate);
+                   },
+                   [&](List& list) {
+                       ListPage page;
+                       auto each = children_.upper_bound(std::get<0>(list.values));
+                       for (std::size_t bytes = 0;
+                            each != children_.end() && bytes < page_bytes_max; ++each) {
+                           if (!each->second.failure.empty()) continue;
+                           page.first.push_back(each->second.run.report());
+                           bytes += encoded(page.first.back()).size();
+                       }
+                       page.second = each != children_.end();
+                       done(encoded(page));
+                   },
+                   [&](ListSockets&) {
+                       std::vector<runtime::SocketSpec> specs;
+                       for (auto& [name, socket] : sockets_) specs.push_back(socket.spec);
+                       done(encoded(specs));
+                   },
+                   [&](Beat&) {
+                       if (is_node) watch_.beat(boot_clock());
+                   },
+                   [&](Ready&) {
+                       if (is_node || is_candidate) node_ready(node);
+                   },
+                   [&](AskStatus&) { done(encoded(status())); },
+                   [&](AskUpgrade& ask) { upgrade(id, sequence, ask); },
+                   [&](AskShutdown& ask) {
+                       shut_down(std::get<0>(ask.values));
+                       done();
+                   },
+                   [&](HoldNode& hold) {
+                       auto until = boot_clock() +
+                                    std::clamp(std::get<0>(hold.values), Duration(0), far_away);
+                       watch_.hold(until, wall_clock());
+                       send_signal(node_.process, SIGKILL);
+                       done();
+                   },
+                   [&](Launch& ask) {
+                       if (!is_node)
+                           return done(fail(Errc::denied, "only the active node may start runs"));
+                       launch(id, sequence, std::move(std::get<0>(ask.values)));
+                   },
+                   [&](auto&) {
+                       if (!is_node)
+                           return done(fail(Errc::denied, "only the active node may do that"));
+                       auto outcome = act_for_node(message.body, passed);
+                       answer(id, sequence, std::move(outcome), std::move(passed));
+                   },
+               },
+               message.body);
 }
 
 // `passed` is the descriptor that came with it, and then the one that goes with the answer.
@@ -182,18 +192,19 @@ Result<std::string> Keeper::act_for_node(const AnyMessage& body, Fd& passed) {
             [&](const Forget& ask) { return plain(forget(std::get<0>(ask.values))); },
             [&](const OpenSocket& ask) { return open_socket(std::get<0>(ask.values), passed); },
             [&](const CloseSocket& ask) -> Result<std::string> {
-                if (sockets_.erase(std::get<0>(ask.values)) == 0) return fail(Errc::not_found, "there is no such socket");
+                if (sockets_.erase(std::get<0>(ask.values)) == 0)
+                    return fail(Errc::not_found, "there is no such socket");
                 record();
                 return {};
             },
             [&](const Fetch& ask) -> Result<std::string> {
-                HF_TRY(Fd* fd, thing_of(ask.values));
+                HF_TRY(Fd * fd, thing_of(ask.values));
                 if (!*fd) return fail(Errc::not_found, "it is not there yet");
                 passed = Fd(dup(fd->get()));
                 return {};
             },
             [&](const Offer& ask) -> Result<std::string> {
-                HF_TRY(Fd* fd, thing_of(ask.values));
+                HF_TRY(Fd * fd, thing_of(ask.values));
                 if (*fd || !came) return {};
                 auto* child = find(std::get<2>(ask.values));
                 if (child && fd == &child->ring) {
@@ -203,7 +214,9 @@ Result<std::string> Keeper::act_for_node(const AnyMessage& body, Fd& passed) {
                 *fd = std::move(came);
                 return {};
             },
-            [](const auto&) -> Result<std::string> { return fail(Errc::invalid, "that is not for a keeper"); },
+            [](const auto&) -> Result<std::string> {
+                return fail(Errc::invalid, "that is not for a keeper");
+            },
         },
         body);
 }
@@ -216,11 +229,14 @@ void Keeper::tell_node() {
     };
     for (auto& [id, child] : children_) {
         if (!takes_more()) return;
-        if (std::exchange(child.tell_notified, false)) post(node_.connection, encode(0, NotifiedBy(id, child.run.notified)));
-        if (std::exchange(child.tell_output, false)) post(node_.connection, encode(0, OutputWaits(id)));
+        if (std::exchange(child.tell_notified, false))
+            post(node_.connection, encode(0, NotifiedBy(id, child.run.notified)));
+        if (std::exchange(child.tell_output, false))
+            post(node_.connection, encode(0, OutputWaits(id)));
     }
     while (!untold_.empty() && takes_more()) {
-        if (auto* child = find(untold_.front())) post(node_.connection, encode(0, Exited(child->run.id, *child->run.exit)));
+        if (auto* child = find(untold_.front()))
+            post(node_.connection, encode(0, Exited(child->run.id, *child->run.exit)));
         untold_.pop_front();
     }
 }
@@ -233,7 +249,8 @@ void Keeper::tell_all_again() {
         child.tell_output = child.ring_memory && Ring(child.ring_memory).new_reader();
         if (!child.run.alive()) untold_.push_back(id);
     }
-    std::ranges::sort(untold_, {}, [this](auto id) { return std::pair(children_[id].run.exit->at, id); });
+    std::ranges::sort(untold_, {},
+                      [this](auto id) { return std::pair(children_[id].run.exit->at, id); });
 }
 
 Result<std::string> Keeper::open_socket(const runtime::SocketSpec& spec, Fd& passed) {
@@ -241,14 +258,16 @@ Result<std::string> Keeper::open_socket(const runtime::SocketSpec& spec, Fd& pas
     if (found != sockets_.end()) {
         auto& known = found->second.spec;
         if (known.address != spec.address || (spec.port != 0 && known.port != spec.port)) {
-            return fail(Errc::conflict, fmt::format("{} is open at {} port {}", spec.name, known.address, known.port));
+            return fail(Errc::conflict, fmt::format("{} is open at {} port {}", spec.name,
+                                                    known.address, known.port));
         }
         if (found->second.fd) {
             passed = Fd(dup(found->second.fd.get()));
             return encoded(known.port);
         }
     }
-    if (spec.name.empty() || sockets_.size() >= sockets_max) return fail(Errc::invalid, "no name, or too many sockets");
+    if (spec.name.empty() || sockets_.size() >= sockets_max)
+        return fail(Errc::invalid, "no name, or too many sockets");
     sockaddr_storage address{};
     auto* v4 = reinterpret_cast<sockaddr_in*>(&address);
     auto* v6 = reinterpret_cast<sockaddr_in6*>(&address);
@@ -265,8 +284,9 @@ Result<std::string> Keeper::open_socket(const runtime::SocketSpec& spec, Fd& pas
     if (six) setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     auto* plain = reinterpret_cast<sockaddr*>(&address);
     if (bind(fd.get(), plain, length) != 0 || listen(fd.get(), spec.backlog) != 0) {
-        return fail(errno == EADDRINUSE ? Errc::conflict : Errc::invalid,
-                    fmt::format("cannot listen at {} port {}: {}", spec.address, spec.port, errno_text()));
+        return fail(
+            errno == EADDRINUSE ? Errc::conflict : Errc::invalid,
+            fmt::format("cannot listen at {} port {}: {}", spec.address, spec.port, errno_text()));
     }
     getsockname(fd.get(), plain, &length);
     auto kept = spec;

@@ -36,9 +36,15 @@ std::chrono::nanoseconds read_clock(clockid_t id) {
 
 }  // namespace
 
-Instant boot_clock() { return Instant(read_clock(CLOCK_BOOTTIME)); }
-WallTime wall_clock() { return WallTime(read_clock(CLOCK_REALTIME)); }
-std::string errno_text() { return strerror(errno); }
+Instant boot_clock() {
+    return Instant(read_clock(CLOCK_BOOTTIME));
+}
+WallTime wall_clock() {
+    return WallTime(read_clock(CLOCK_REALTIME));
+}
+std::string errno_text() {
+    return strerror(errno);
+}
 
 std::string boot_id() {
     auto id = read_file("/proc/sys/kernel/random/boot_id").value_or("");
@@ -92,16 +98,20 @@ std::optional<ProcessStat> process_stat(int pid) {
     const char* rest = strrchr(text, ')');
     ProcessStat stat{};
     unsigned long long ticks = 0;
-    if (!rest || std::sscanf(rest + 1,
-                             " %c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-                             &stat.state, &stat.parent, &stat.session, &ticks) != 4) {
+    if (!rest ||
+        std::sscanf(
+            rest + 1,
+            " %c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+            &stat.state, &stat.parent, &stat.session, &ticks) != 4) {
         return std::nullopt;
     }
     stat.start_ticks = ticks;
     return stat;
 }
 
-Fd open_process(int pid) { return Fd(pid > 0 ? pidfd_open(pid, 0) : -1); }
+Fd open_process(int pid) {
+    return Fd(pid > 0 ? pidfd_open(pid, 0) : -1);
+}
 
 Fd open_process(const ProcessId& id) {
     auto process = open_process(id.pid);
@@ -111,7 +121,9 @@ Fd open_process(const ProcessId& id) {
     return same ? std::move(process) : Fd();
 }
 
-Fd take_descriptor(const Fd& process, int fd) { return Fd(process ? pidfd_getfd(process.get(), fd, 0) : -1); }
+Fd take_descriptor(const Fd& process, int fd) {
+    return Fd(process ? pidfd_getfd(process.get(), fd, 0) : -1);
+}
 
 bool send_signal(const Fd& process, int signal) {
     return process && pidfd_send_signal(process.get(), signal, nullptr, 0) == 0;
@@ -129,7 +141,8 @@ int Pids::next() {
     for (;;) {
         if (at_ >= length_) {
             at_ = 0;
-            length_ = static_cast<int>(syscall(SYS_getdents64, directory_.get(), buffer_, sizeof buffer_));
+            length_ = static_cast<int>(
+                syscall(SYS_getdents64, directory_.get(), buffer_, sizeof buffer_));
             if (length_ <= 0) return 0;
         }
         auto* entry = reinterpret_cast<Entry*>(buffer_ + at_);
@@ -196,8 +209,10 @@ Result<Fd> at_short_name(const std::string& directory, const std::string& name, 
     Fd socket_fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", parent.get(), name.c_str());
-    if (parent && socket_fd && call(socket_fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
+    std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", parent.get(),
+                  name.c_str());
+    if (parent && socket_fd &&
+        call(socket_fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
         return socket_fd;
     }
     auto code = errno == ENOENT || errno == ECONNREFUSED ? Errc::not_found
@@ -213,7 +228,8 @@ Result<Fd> listen_at(const std::string& directory, const std::string& name) {
     auto mask = umask(0177);
     auto made = at_short_name(directory, name, bind);
     umask(mask);
-    if (made && listen(made->get(), 64) != 0) return fail(Errc::unavailable, "listen: " + errno_text());
+    if (made && listen(made->get(), 64) != 0)
+        return fail(Errc::unavailable, "listen: " + errno_text());
     return made;
 }
 

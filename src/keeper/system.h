@@ -1,5 +1,5 @@
-// The few calls of the operating system the keeper is made of. Those marked so do not allocate: they are
-// on the path from a deadline to a SIGKILL.
+// The few calls of the operating system the keeper is made of. Those marked so do not allocate:
+// they are on the path from a deadline to a SIGKILL.
 #pragma once
 
 #include <cstdint>
@@ -53,7 +53,7 @@ std::optional<ProcessStat> process_stat(int pid);  // Nothing: no such process. 
 Fd open_process(int pid);                          // pidfd
 // The process if it is still the same one, and not a zombie of somebody else's.
 Fd open_process(const ProcessId& id);
-Fd take_descriptor(const Fd& process, int fd);  // A duplicate of one it has open.
+Fd take_descriptor(const Fd& process, int fd);    // A duplicate of one it has open.
 bool send_signal(const Fd& process, int signal);  // Does not allocate.
 
 // Calls back with the pid of every process. Does not allocate.

@@ -1,5 +1,5 @@
-// The keeper's table: what the next keeper must know. As a file for one that comes after a death, as a
-// memfd for one that this keeper becomes by exec. docs/formats/keeper-table.md is its page.
+// The keeper's table: what the next keeper must know. As a file for one that comes after a death,
+// as a memfd for one that this keeper becomes by exec. docs/formats/keeper-table.md is its page.
 #pragma once
 
 #include <string>
@@ -21,7 +21,17 @@ struct ProcessId {
 
 // A descriptor that survives the exec, by its number.
 struct Inherited {
-    enum class Role : std::uint8_t { lock, listener, node, command, socket, ring, out, err, notify };
+    enum class Role : std::uint8_t {
+        lock,
+        listener,
+        node,
+        command,
+        socket,
+        ring,
+        out,
+        err,
+        notify
+    };
     Role role = Role::lock;
     std::string name;          // Of a socket.
     std::uint64_t number = 0;  // Of a run, or the sequence an upgrade is to be answered with.
@@ -44,8 +54,8 @@ struct Table {
     std::vector<Inherited> inherited;          // Empty in the file.
     std::string upgrade;                       // As in KeeperStatus.
     auto fields() {
-        return std::tie(boot_id, node, candidate, node_build_id, node_restarts, node_deaths, sockets, runs,
-                        inherited, upgrade);
+        return std::tie(boot_id, node, candidate, node_build_id, node_restarts, node_deaths,
+                        sockets, runs, inherited, upgrade);
     }
 };
 

@@ -30,16 +30,20 @@ TempDir::TempDir() {
 }
 
 TempDir::~TempDir() {
-    if (auto status = keeper_status(path_)) kill(status->pid, SIGKILL);
     auto mark = mark_of(path_);
+    // Keepers and nodes name the directory on their command line, and each would start the other
+    // again.
     bool any = true;
-    for (int rounds = 0; any && rounds < 100; ++rounds) {
+    for (int rounds = 0; any && rounds < 200; ++rounds) {
         any = false;
         Pids pids;
         while (int pid = pids.next()) {
-            if (run_of(pid, mark).run == 0 || !alive(pid)) continue;
+            auto line = read_file(fmt::format("/proc/{}/cmdline", pid)).value_or("");
+            bool ours = line.find(path_) != std::string::npos || run_of(pid, mark).run != 0;
+            if (!ours || !alive(pid) || pid == getpid()) continue;
             any = true;
             kill(pid, SIGKILL);
+            waitpid(pid, nullptr, WNOHANG);
         }
         if (any) poll(nullptr, 0, 5);
     }
@@ -70,9 +74,15 @@ bool alive(int pid) {
     return stat && stat->state != 'Z';
 }
 
-std::string program() { return HF_KEEPER_TEST_PROGRAM; }
-std::string keeper_binary() { return HF_KEEPER_BINARY; }
-std::string node_binary() { return HF_KEEPER_TEST_NODE; }
+std::string program() {
+    return HF_KEEPER_TEST_PROGRAM;
+}
+std::string keeper_binary() {
+    return HF_KEEPER_BINARY;
+}
+std::string node_binary() {
+    return HF_KEEPER_TEST_NODE;
+}
 
 int spawn(const std::vector<std::string>& words, int output, bool session) {
     std::vector<char*> argv;
@@ -89,6 +99,7 @@ int spawn(const std::vector<std::string>& words, int output, bool session) {
 }
 
 void kill_hard(int pid) {
+    if (pid <= 0) return;
     auto process = open_process(pid);
     kill(pid, SIGKILL);
     pollfd ended{process.get(), POLLIN, 0};
@@ -102,11 +113,14 @@ Rig::Rig(RigOptions options) : options_(std::move(options)) {
     new_link();
 }
 
-Rig::~Rig() { drop_link(); }
+Rig::~Rig() {
+    drop_link();
+}
 
 void Rig::start_keeper() {
-    std::vector<std::string> words{keeper_binary(), "--data", dir(), "--node", "/bin/false", "--adopt",
-                                   std::to_string(getpid())};
+    std::vector<std::string> words{
+        keeper_binary(),         "--data", dir(), "--node", "/bin/false", "--adopt",
+        std::to_string(getpid())};
     words.insert(words.end(), options_.flags.begin(), options_.flags.end());
     words.push_back("--");
     spawn(words);
@@ -120,9 +134,11 @@ void Rig::drop_link() {
 
 void Rig::new_link() {
     drop_link();
-    link_ = std::make_unique<KeeperLink>(
-        loop_, KeeperLink::Options{.data_dir = dir(), .keeper_binary = keeper_binary(), .build_id = "rig",
-                                   .keeper_args = options_.flags});
+    link_ =
+        std::make_unique<KeeperLink>(loop_, KeeperLink::Options{.data_dir = dir(),
+                                                                .keeper_binary = keeper_binary(),
+                                                                .build_id = "rig",
+                                                                .keeper_args = options_.flags});
     tasks_ = std::make_unique<runtime::TaskGroup>();
     tasks_->spawn(link_->run());
 }
@@ -159,7 +175,8 @@ runtime::ProcessEvent Rig::next_event() {
         lost_[output->run] += output->lost_before;
     }
     if (auto* exited = std::get_if<runtime::RunExited>(&*event)) exits_[exited->run] = exited->exit;
-    if (auto* said = std::get_if<runtime::RunNotified>(&*event)) notified_[said->run] = said->notified;
+    if (auto* said = std::get_if<runtime::RunNotified>(&*event))
+        notified_[said->run] = said->notified;
     return *event;
 }
 
@@ -178,7 +195,8 @@ std::string Rig::output_after(runtime::RunId run, const std::string& text) {
     }
 }
 
-runtime::Notified Rig::notified(runtime::RunId run, std::function<bool(const runtime::Notified&)> enough) {
+runtime::Notified Rig::notified(runtime::RunId run,
+                                std::function<bool(const runtime::Notified&)> enough) {
     while (!notified_.contains(run) || !enough(notified_[run])) next_event();
     return notified_[run];
 }

@@ -1,8 +1,8 @@
 // A keeper on a directory of its own, and this test process as its node.
 //
-// The keeper is the real executable. The rig is adopted as the node (--adopt), so that the test itself
-// speaks over a KeeperLink; tests of the node's own death use testing/node.cc instead. Every wait has a
-// deadline and fails the test when it passes.
+// The keeper is the real executable. The rig is adopted as the node (--adopt), so that the test
+// itself speaks over a KeeperLink; tests of the node's own death use testing/node.cc instead. Every
+// wait has a deadline and fails the test when it passes.
 #pragma once
 
 #include <fmt/format.h>
@@ -37,10 +37,10 @@ class TempDir {
 // Polls until it is true; the machine's processes have no events to wait for. Fails after 10 s.
 bool eventually(const std::function<bool()>& condition);
 
-bool alive(int pid);  // Runs; a zombie does not.
-std::string program();       // testing/program.c
+bool alive(int pid);    // Runs; a zombie does not.
+std::string program();  // testing/program.c
 std::string keeper_binary();
-std::string node_binary();   // testing/node.cc
+std::string node_binary();  // testing/node.cc
 
 // Starts the executable with standard output and error at `output` (or inherited); returns its pid.
 int spawn(const std::vector<std::string>& words, int output = -1, bool session = true);
@@ -69,14 +69,18 @@ class Rig {
     Result<T> await(runtime::Task<Result<T>> task) {
         return loop_.complete(runtime::within(loop_.clock(), 20s, "the test", std::move(task)));
     }
-    runtime::LaunchSpec spec(runtime::RunId run, std::vector<std::string> args, std::string slot = "");
+    runtime::LaunchSpec spec(runtime::RunId run, std::vector<std::string> args,
+                             std::string slot = "");
     runtime::RunReport launch(runtime::LaunchSpec spec);  // Fails the test if it fails.
-    runtime::RunReport launch(runtime::RunId run, std::vector<std::string> args) { return launch(spec(run, std::move(args))); }
+    runtime::RunReport launch(runtime::RunId run, std::vector<std::string> args) {
+        return launch(spec(run, std::move(args)));
+    }
     // Reads events until the run's exit. Output on the way is added to out_, err_.
     runtime::Exit exit_of(runtime::RunId run);
     // Until the run's output contains the text; returns what follows it in its line.
     std::string output_after(runtime::RunId run, const std::string& text);
-    runtime::Notified notified(runtime::RunId run, std::function<bool(const runtime::Notified&)> enough);
+    runtime::Notified notified(runtime::RunId run,
+                               std::function<bool(const runtime::Notified&)> enough);
     runtime::RunReport report(runtime::RunId run);
     std::string& out(runtime::RunId run) { return out_[run]; }
     std::string& err(runtime::RunId run) { return err_[run]; }

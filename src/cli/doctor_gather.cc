@@ -13,7 +13,7 @@
 
 #include "cli/doctor.h"
 #include "cli/up.h"
-#include "keeper/cgroup.h"
+#include "keeper/cgroup_survey.h"
 #include "keeper/control.h"
 #include "runtime/real/loop.h"
 #include "runtime/real/network.h"

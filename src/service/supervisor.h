@@ -77,6 +77,9 @@ class Supervisor {
     // not be asked at the start; later trouble with either is waited out, reported in machine().
     runtime::Task<Result<void>> run();
 
+    // Done once run() has taken over what runs. One caller.
+    runtime::Task<void> began();
+
     // Stops every service, those that come after others first, and returns when nothing runs. No
     // new start happens from the call on. Jobs are not ours.
     runtime::Task<void> shut_down();

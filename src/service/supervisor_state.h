@@ -106,6 +106,7 @@ struct Supervisor::State {
     std::deque<CatalogWork> catalog_work;
     runtime::Signal catalog_signal;
     bool shutting = false;
+    runtime::Completion<bool> has_begun;
     std::vector<runtime::Completion<bool>> awaiting_idle;
     std::optional<WallTime> keeper_lost_since;
     bool told_keeper_lost = false;

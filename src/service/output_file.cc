@@ -47,7 +47,8 @@ struct Tail {
 void add_front(Tail& tail, std::string_view text, const OutputQuery& query, int instance) {
     auto line = parse_output_line(text);
     if (!line || tail.enough) return;
-    if (query.since && line->at < *query.since) {
+    // The file knows milliseconds only.
+    if (query.since && line->at < std::chrono::floor<std::chrono::milliseconds>(*query.since)) {
         tail.enough = true;
         return;
     }

@@ -4,7 +4,7 @@ hf_library(service_core
         service_core_step.cc service_core_view.cc start_gate.cc supervisor_core.cc view.cc
     USES base runtime_core)
 hf_test(service_core_test
-    SOURCES supervisor_core_test.cc
+    SOURCES instance_test.cc service_core_test.cc start_gate_test.cc supervisor_core_test.cc
     USES service_core)
 
 hf_library(service
@@ -12,5 +12,5 @@ hf_library(service
         supervisor_feeds.cc supervisor_probes.cc supervisor_runs.cc
     USES service_core service_catalog service_spec health runtime_core Boost::json)
 hf_test(service_test
-    SOURCES supervisor_test.cc
+    SOURCES instance_launch_test.cc output_log_test.cc supervisor_test.cc
     USES service runtime_sim coord_embedded)

@@ -42,7 +42,7 @@ Result<std::vector<service::JobRun>> LiveOperations::runs(std::string_view name)
 Result<void> LiveOperations::run_now(std::string_view name) { return edges_.jobs.run_now(name); }
 
 health::Account LiveOperations::explain(std::string_view name) const {
-    return edges_.journal.explain(name);
+    return edges_.journal.explain("service/" + std::string(name));
 }
 
 runtime::Task<Result<std::vector<service::OutputLine>>> LiveOperations::output(

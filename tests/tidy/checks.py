@@ -282,6 +282,29 @@ def dead_files(tree, compiled):
     return wrong
 
 
+# Documents.
+
+MENTION = re.compile(r"\bdocs/[\w./-]+\.(?:md|svg)")
+LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+
+
+def documents(tree):
+    """Every page a source mentions and every file a page links to is there."""
+    wrong = []
+    for path in tree.files:
+        for match in MENTION.finditer(tree.text(path)):
+            if not (tree.root / match.group(0)).exists():
+                line = tree.text(path).count("\n", 0, match.start()) + 1
+                wrong.append(f"{path}:{line}: there is no {match.group(0)}")
+    for page in sorted([tree.root / "README.md", *(tree.root / "docs").rglob("*.md")]):
+        text = page.read_text() if page.exists() else ""
+        for match in LINK.finditer(text):
+            if not (page.parent / match.group(1)).exists():
+                line = text.count("\n", 0, match.start()) + 1
+                wrong.append(f"{page.relative_to(tree.root)}:{line}: there is no {match.group(1)}")
+    return wrong
+
+
 # Effects.
 
 SPEC_KEY = re.compile(r"^\| `([\w.]+)` \|.*\| (.*) \|$", re.M)

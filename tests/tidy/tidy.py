@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """tidy_test: holds the source to what docs/architecture.md and the style guide promise.
 
-    tidy.py CHECK --build DIRECTORY     one of: rooms lengths calls cores names headers files effects keeper format
+    tidy.py CHECK --build DIRECTORY     one of: rooms lengths calls cores names headers files documents effects keeper format
 """
 
 import argparse
@@ -114,6 +114,7 @@ def main():
         "names": lambda: checks.names(tree),
         "headers": lambda: headers(tree, build),
         "files": lambda: checks.dead_files(tree, list(commands(build))),
+        "documents": lambda: checks.documents(tree),
         "effects": lambda: checks.effects(tree),
         "keeper": lambda: keeper(tree, build),
         "format": lambda: layout(tree),

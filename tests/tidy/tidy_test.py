@@ -189,6 +189,15 @@ class Files(Sample):
         self.assertEqual([line.split(":")[0] for line in complaints], ["src/base/dead.cc", "src/base/dead.h"])
 
 
+class Documents(Sample):
+    def test_pages_that_are_not_there_are_caught(self):
+        tree = self.tree({"README.md": "See [this](docs/a.md), [that](docs/b.md#x) and [it](https://x.example/).\n",
+                          "docs/a.md": "[Back](../README.md)\n", "src/base/a.h": "// docs/a.md and docs/formats/c.md.\n"})
+        complaints = checks.documents(tree)
+        self.assertEqual([line.split(": ")[1] for line in complaints],
+                         ["there is no docs/formats/c.md", "there is no docs/b.md"])
+
+
 class Effects(Sample):
     FILES = {"docs/spec.md": "| `name` | name | x | x | Its name. |\n| `zones` | x | x | x | *Not yet.* Where. |\n",
              "src/cli/main.cc": 'x->add_flag("-f,--follow", x, "and more"); x->add_option("--zone", x, "not available yet");',

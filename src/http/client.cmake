@@ -19,3 +19,6 @@ hf_fuzzer(response_parser_fuzz
     SOURCE response_parser_fuzz.cc
     USES http_client_core
     CORPUS fuzz/response_parser)
+hf_test(http_client_test
+    SOURCES client_test.cc tls_client_test.cc
+    USES http_client runtime_sim)

@@ -28,8 +28,8 @@ namespace holdfast::http {
 
 struct Request {
     std::string method = "GET";
-    Headers headers;  // Host, Connection, Content-Length and User-Agent are the client's own.
-    std::string body;
+    Headers headers{};  // Host, Connection and Content-Length are the client's own.
+    std::string body{};
 };
 
 struct Response {
@@ -46,8 +46,8 @@ struct CallOptions {
 // Takes pieces of a body as they come. `on_head` first, once; then `on_body` until it says false,
 // which ends the call with success.
 struct BodySink {
-    std::function<void(const ResponseHead&)> on_head;
-    std::function<bool(std::string_view)> on_body;
+    std::function<void(const ResponseHead&)> on_head{};
+    std::function<bool(std::string_view)> on_body{};
 };
 
 // The bytes of a request, ready to be sent. Errc::invalid: a method, header or target that would not

@@ -48,12 +48,14 @@ Task<Result<runtime::RunId>> Supervisor::State::first_run() {
 
 Task<Result<void>> Supervisor::State::begin() {
     HF_CO_TRY(auto first, co_await first_run());
-    HF_CO_TRY(auto desired, co_await wishes.next());
+    if (!first_wishes) {
+        HF_CO_TRY(first_wishes, co_await wishes.next());
+    }
     HF_CO_TRY(auto reports, co_await edges.processes.list());
     HF_CO_TRY(auto sockets, co_await edges.processes.sockets());
     std::vector<std::string> names;
     for (const auto& socket : sockets) names.push_back(socket.name);
-    auto found = co_await resolve(std::move(reports), desired);
+    auto found = co_await resolve(std::move(reports), *first_wishes);
 
     SupervisorCore::Options core_options;
     core_options.starting_max = options.starting_max;
@@ -65,7 +67,7 @@ Task<Result<void>> Supervisor::State::begin() {
     }
     core->adopt(moment(), std::move(found), names);
     if (shutting) core->shut_down();
-    co_await take(std::move(desired));
+    co_await take(*std::exchange(first_wishes, std::nullopt));
     co_return Result<void>();
 }
 

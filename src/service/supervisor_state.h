@@ -87,6 +87,7 @@ struct Supervisor::State {
     WallTime since;
     std::optional<SupervisorCore> core;
     DesiredWatch wishes;
+    std::optional<DesiredEvent> first_wishes;  // Read, and not yet acted upon.
     SupervisorProbes probes;
     RolloutFeeds feeds;
     runtime::Timer step_timer;
@@ -106,7 +107,7 @@ struct Supervisor::State {
     std::deque<CatalogWork> catalog_work;
     runtime::Signal catalog_signal;
     bool shutting = false;
-    runtime::Completion<bool> has_begun;
+    runtime::Completion<bool> taken_over;
     std::vector<runtime::Completion<bool>> awaiting_idle;
     std::optional<WallTime> keeper_lost_since;
     bool told_keeper_lost = false;

@@ -25,8 +25,8 @@ class FirstSteps(harness.Case):
         self.path("shop.toml").write_text(f'name    = "shop"\n'
                                           f'command = ["{self.program("actor")}"]\n'
                                           f'listen  = {{ http = {port} }}\n')
-        hf.cli("apply", self.path("shop.toml"), "--wait", check=0)
-        self.assertEqual(hf.service("shop")["state"], "ready")
+        hf.cli("apply", self.path("shop.toml"), check=0)
+        hf.wait_state("shop", "ready")
         self.assertEqual(json.loads(get(port)[1])["pid"], hf.pid("shop"))
         self.assertIn("shop", hf.cli("services", check=0).stdout)
 
@@ -42,14 +42,22 @@ class FirstSteps(harness.Case):
         hf = self.holdfast()
         plan = hf.json("apply", hf.spec_file(**self.actor(port=self.port())), "--dry-run")
         self.assertEqual((plan["change"], plan["dry_run"]), ("created", True))
-        self.assertIn("command", [change["key"] for change in plan["changes"]])
         self.assertEqual(hf.rest.get("/v1/services")["services"], [])
+
+    def test_a_dry_run_of_a_change_names_what_would_change(self):
+        hf = self.holdfast()
+        hf.apply(**self.actor(port=self.port()))
+        changed = self.actor("--version", "two", port=self.ports.next - 1)
+        plan = hf.json("apply", hf.spec_file(**changed), "--dry-run")
+        self.assertEqual((plan["change"], plan["before"]), ("changed", 1))
+        self.assertEqual([change["key"] for change in plan["changes"]], ["command"])
+        self.assertEqual(hf.service("shop")["version"], 1)
 
     def test_applying_the_same_file_twice_changes_nothing(self):
         hf = self.holdfast()
         hf.apply(**self.actor(port=self.port()))
         before = harness.identity(hf.pid("shop"))
-        hf.cli("apply", self.path("shop.toml"), "--wait", check=0)
+        self.assertEqual(hf.json("apply", self.path("shop.toml"))["change"], "unchanged")
         self.assertEqual(harness.identity(hf.pid("shop")), before)
         self.assertEqual(hf.service("shop")["version"], 1)
 

@@ -353,7 +353,7 @@ class Case(unittest.TestCase):
         for holdfast in self._holdfasts:
             holdfast.close()
         outcome = self._outcome.result
-        if outcome.failures or outcome.errors:
+        if any(test is self for test, _ in outcome.failures + outcome.errors):
             self._show_logs()
         self.ports.close()
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,5 +1,5 @@
-// What every Coordinator promises: one suite for all implementations. Include it in one file of a test
-// program and instantiate CoordinatorConformance. For tests.
+// What every Coordinator promises: one suite for all implementations. Include it in one file of a
+// test program and instantiate CoordinatorConformance. For tests.
 #pragma once
 
 #include <fmt/format.h>
@@ -23,7 +23,8 @@ class CoordinatorSubject {
     virtual ~CoordinatorSubject() = default;
     virtual Coordinator& coordinator() = 0;
     virtual runtime::Stepper& stepper() = 0;
-    // Ends the coordinator, roughly, and makes another on what has stayed. No call or watch is left.
+    // Ends the coordinator, roughly, and makes another on what has stayed. No call or watch is
+    // left.
     virtual void restart() = 0;
     // Makes the coordinator forget its history of changes.
     virtual void compact() = 0;
@@ -267,8 +268,9 @@ TEST_P(CoordinatorConformance, RefusesEmptyKeysAndKeysThatTwoOperationsTouch) {
     }
     EXPECT_EQ(error_of(coordinator().commit({.when = {{"", 0}}, .then = {}})), Errc::invalid);
     EXPECT_EQ(keys(""), Strings());
-    const auto apart = commit({.when = {}, .then = {erase_prefix("a/b"), put("a/a", ""),
-                                                    put("a", ""), erase_prefix("a/c")}});
+    const auto apart =
+        commit({.when = {},
+                .then = {erase_prefix("a/b"), put("a/a", ""), put("a", ""), erase_prefix("a/c")}});
     EXPECT_TRUE(apart.applied);
 }
 
@@ -316,7 +318,8 @@ TEST_P(CoordinatorConformance, ReportsTransactionsWholeAndErasuresByKeyAndRevisi
     const auto watch = coordinator().watch("w/", list("w/").revision);
     put_one("w/gone", "1");
     const auto revision =
-        commit({.when = {}, .then = {put("w/a", "1"), erase("w/gone"), put("other", "1")}}).revision;
+        commit({.when = {}, .then = {put("w/a", "1"), erase("w/gone"), put("other", "1")}})
+            .revision;
     WatchEvent event;
     while (event.revision < revision) event = next(*watch);
     if (event.resync) return;  // It has told the state instead.
@@ -325,7 +328,8 @@ TEST_P(CoordinatorConformance, ReportsTransactionsWholeAndErasuresByKeyAndRevisi
     const auto& gone = event.changes.back();
     EXPECT_EQ(put_a.entry, get("w/a"));
     EXPECT_EQ(gone.kind, Change::Kind::erase);
-    EXPECT_EQ(gone.entry, (Entry{.key = "w/gone", .value = {}, .created = 0, .modified = revision}));
+    EXPECT_EQ(gone.entry,
+              (Entry{.key = "w/gone", .value = {}, .created = 0, .modified = revision}));
 }
 
 TEST_P(CoordinatorConformance, WaitsWhenThereIsNothingToReport) {

@@ -55,7 +55,8 @@ class OnSimStore final : public EmbeddedSubject {
 
   private:
     VirtualStepper stepper_;
-    SimStore store_{stepper_.clock(), Random(1),
+    SimStore store_{stepper_.clock(),
+                    Random(1),
                     {.latency_least = std::chrono::microseconds(100),
                      .latency_most = std::chrono::milliseconds(5)}};
 };
@@ -94,8 +95,8 @@ class OnRocksStore final : public EmbeddedSubject {
     std::unique_ptr<RocksStore> store_;
 };
 
-// Slow, forgetful and unpunctual as the contract allows, but without outcomes in doubt, which the suite
-// could only repeat what the contract says of: simulated_test.cc has those.
+// Slow, forgetful and unpunctual as the contract allows, but without outcomes in doubt, which the
+// suite could only repeat what the contract says of: simulated_test.cc has those.
 class Simulated final : public CoordinatorSubject {
   public:
     explicit Simulated(Liberties liberties) : liberties_(liberties) { connect(); }
@@ -126,8 +127,7 @@ INSTANTIATE_TEST_SUITE_P(
     Of, CoordinatorConformance,
     ::testing::Values(
         CoordinatorFactory{"EmbeddedOnSimStore", [] { return std::make_unique<OnSimStore>(); }},
-        CoordinatorFactory{"EmbeddedOnRocksStore",
-                           [] { return std::make_unique<OnRocksStore>(); }},
+        CoordinatorFactory{"EmbeddedOnRocksStore", [] { return std::make_unique<OnRocksStore>(); }},
         CoordinatorFactory{"Simulated", [] { return std::make_unique<Simulated>(Liberties{}); }},
         CoordinatorFactory{"SimulatedWithLiberties",
                            [] {

@@ -6,8 +6,8 @@
 // `simulated` (with every liberty the contract allows). The terms are etcd's.
 //
 // Linearizable: a read sees every transaction that was answered before the read was called. Every
-// call has a deadline of its own, given at construction; past it the answer is Errc::unavailable, or
-// Errc::in_doubt when a transaction may yet have been, or may yet be, applied.
+// call has a deadline of its own, given at construction; past it the answer is Errc::unavailable,
+// or Errc::in_doubt when a transaction may yet have been, or may yet be, applied.
 //
 // Not thread-safe: one event loop.
 #pragma once
@@ -25,10 +25,10 @@
 
 namespace holdfast::coord {
 
-// Of the whole store; rises by one with each transaction that changes something. Erasing what is not
-// there changes nothing; putting the value that is there does.
+// Of the whole store; rises by one with each transaction that changes something. Erasing what is
+// not there changes nothing; putting the value that is there does.
 using Revision = std::uint64_t;
-using LeaseId = std::uint64_t;   // 0: none.
+using LeaseId = std::uint64_t;  // 0: none.
 
 struct Entry {
     std::string key;
@@ -40,7 +40,8 @@ struct Entry {
     bool operator==(const Entry&) const = default;
 };
 
-// A condition on one key: that its last change was at `modified`, or, with 0, that it does not exist.
+// A condition on one key: that its last change was at `modified`, or, with 0, that it does not
+// exist.
 struct Compare {
     std::string key;
     Revision modified = 0;
@@ -57,15 +58,17 @@ struct Operation {
 inline Operation put(std::string key, std::string value, LeaseId lease = 0) {
     return {Operation::Kind::put, std::move(key), std::move(value), lease};
 }
-inline Operation erase(std::string key) { return {Operation::Kind::erase, std::move(key), {}, 0}; }
+inline Operation erase(std::string key) {
+    return {Operation::Kind::erase, std::move(key), {}, 0};
+}
 inline Operation erase_prefix(std::string prefix) {
     return {Operation::Kind::erase_prefix, std::move(prefix), {}, 0};
 }
 
-// All operations or, if any comparison fails, none. At most 128 comparisons, 128 operations and 1 MiB:
-// etcd's limits, so that what works on one machine works on several. Errc::invalid beyond them, for
-// an empty key or prefix, and where two operations touch one key. Errc::not_found if a put names a
-// lease that has ended.
+// All operations or, if any comparison fails, none. At most 128 comparisons, 128 operations and 1
+// MiB: etcd's limits, so that what works on one machine works on several. Errc::invalid beyond
+// them, for an empty key or prefix, and where two operations touch one key. Errc::not_found if a
+// put names a lease that has ended.
 struct Transaction {
     std::vector<Compare> when;
     std::vector<Operation> then;
@@ -87,8 +90,8 @@ struct Change {
     Entry entry;  // Of an erase: key and `modified` only.
 };
 
-// What a watch reports: changes of one or more whole transactions, in order. Or, when the history it
-// would have needed is gone (`resync`), the state instead: what is not among `changes` has gone.
+// What a watch reports: changes of one or more whole transactions, in order. Or, when the history
+// it would have needed is gone (`resync`), the state instead: what is not among `changes` has gone.
 struct WatchEvent {
     bool resync = false;
     std::vector<Change> changes;

@@ -174,7 +174,9 @@ Task<Result<std::optional<Entry>>> EmbeddedCoordinator::get(std::string key) {
     co_return decoded(key, read(entry_key(key)));
 }
 
-Task<Result<Listing>> EmbeddedCoordinator::list(std::string prefix) { co_return list_now(prefix); }
+Task<Result<Listing>> EmbeddedCoordinator::list(std::string prefix) {
+    co_return list_now(prefix);
+}
 
 Result<Listing> EmbeddedCoordinator::list_now(const std::string& prefix) const {
     Listing listing{.entries = {}, .revision = feed_.head()};
@@ -234,8 +236,8 @@ void EmbeddedCoordinator::write(std::string store_key, std::optional<std::string
 }
 
 // Adds to the batch that is written next. Decisions that replace something get the next revision.
-EmbeddedCoordinator::Landed EmbeddedCoordinator::stage(
-    const std::vector<Replacement>& replacements, Decision decision) {
+EmbeddedCoordinator::Landed EmbeddedCoordinator::stage(const std::vector<Replacement>& replacements,
+                                                       Decision decision) {
     if (!replacements.empty()) ++decided_.revision;
     for (const auto& [change, lease_before] : replacements) {
         const auto& entry = change.entry;
@@ -270,8 +272,8 @@ EmbeddedCoordinator::Landed EmbeddedCoordinator::after_all_decided() {
 }
 
 Task<Result<void>> EmbeddedCoordinator::await(Landed landed, Errc when_late) {
-    auto outcome = co_await runtime::race(Landed::answer(landed),
-                                          clock_.sleep_for(options_.deadline));
+    auto outcome =
+        co_await runtime::race(Landed::answer(landed), clock_.sleep_for(options_.deadline));
     if (outcome.index() == 0) co_return std::get<0>(std::move(outcome));
     co_return fail(when_late, runtime::took_longer("the local store's write", options_.deadline));
 }
@@ -353,11 +355,8 @@ Task<Result<LeaseId>> EmbeddedCoordinator::grant_lease(Duration time_to_live) {
     const auto id = ++decided_.leases_granted;
     leases_[id] = {.time_to_live = time_to_live, .ends = {}, .granted = false, .ending = false};
     write(lease_key(id), encode_lease(time_to_live));
-    const auto landed = stage({}, {.changes = {},
-                                   .lease_granted = id,
-                                   .lease_ended = {},
-                                   .writes = true,
-                                   .landed = {}});
+    const auto landed = stage(
+        {}, {.changes = {}, .lease_granted = id, .lease_ended = {}, .writes = true, .landed = {}});
     HF_CO_TRY_VOID(co_await await(landed, Errc::unavailable));
     co_return id;
 }
@@ -393,11 +392,9 @@ Result<EmbeddedCoordinator::Landed> EmbeddedCoordinator::end_lease(LeaseId id) {
         if (entry) entries.push_back(*std::move(entry));
     }
     write(lease_key(id), std::nullopt);
-    return stage(erase_all(entries, decided_.revision + 1), {.changes = {},
-                                                             .lease_granted = {},
-                                                             .lease_ended = id,
-                                                             .writes = true,
-                                                             .landed = {}});
+    return stage(
+        erase_all(entries, decided_.revision + 1),
+        {.changes = {}, .lease_granted = {}, .lease_ended = id, .writes = true, .landed = {}});
 }
 
 void EmbeddedCoordinator::end_due_leases() {

@@ -6,8 +6,8 @@
 // batch is under way reads are answered from a snapshot taken before it.
 //
 // After a failed write the outcome of its transactions is in doubt, and every later one is refused
-// with Errc::unavailable until the store has been reopened under a new coordinator; reads and watches
-// go on with what was durable.
+// with Errc::unavailable until the store has been reopened under a new coordinator; reads and
+// watches go on with what was durable.
 //
 // Leases are hints: after a restart each runs for its full time to live again.
 #pragma once
@@ -41,9 +41,9 @@ struct EmbeddedOptions {
 
 class EmbeddedCoordinator final : public Coordinator {
   public:
-    // Store and clock outlive it. Reads everything once, and so finds damage: Errc::corrupt. Nothing
-    // an earlier coordinator wrote may be under way: where a Store object has had one before, flush()
-    // it first.
+    // Store and clock outlive it. Reads everything once, and so finds damage: Errc::corrupt.
+    // Nothing an earlier coordinator wrote may be under way: where a Store object has had one
+    // before, flush() it first.
     static Result<std::unique_ptr<EmbeddedCoordinator>> open(runtime::Store& store,
                                                              runtime::Clock& clock,
                                                              EmbeddedOptions options = {});

@@ -52,8 +52,8 @@ class Embedded : public ::testing::Test {
 
     VirtualStepper stepper_;
     SimStore store_{stepper_.clock(), Random(1), slow};
-    std::unique_ptr<EmbeddedCoordinator> coordinator_ = *EmbeddedCoordinator::open(
-        store_, stepper_.clock());
+    std::unique_ptr<EmbeddedCoordinator> coordinator_ =
+        *EmbeddedCoordinator::open(store_, stepper_.clock());
 };
 
 TEST_F(Embedded, ShowsNothingBeforeItIsDurable) {
@@ -217,9 +217,8 @@ bool apply(State& state, const Transaction& transaction, Revision revision) {
     }
     for (const auto& operation : transaction.then) {
         if (operation.kind == Operation::Kind::erase_prefix) {
-            std::erase_if(state, [&](const auto& one) {
-                return one.first.starts_with(operation.key);
-            });
+            std::erase_if(state,
+                          [&](const auto& one) { return one.first.starts_with(operation.key); });
         } else if (operation.kind == Operation::Kind::erase) {
             state.erase(operation.key);
         } else {

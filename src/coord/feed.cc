@@ -59,7 +59,9 @@ class Feed::Follower final : public Watch {
 Feed::Feed(Revision head, HistoryLimits limits, State state)
     : history_(head, limits), state_(std::move(state)) {}
 
-Feed::~Feed() { HF_CHECK(followers_.empty()); }
+Feed::~Feed() {
+    HF_CHECK(followers_.empty());
+}
 
 void Feed::append(std::vector<Change> changes) {
     const auto revision = history_.head() + 1;

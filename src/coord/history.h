@@ -42,7 +42,7 @@ class History {
 
     HistoryLimits limits_;
     Revision head_;
-    Revision compacted_;  // Changes up to here are forgotten.
+    Revision compacted_;                   // Changes up to here are forgotten.
     std::deque<Transacted> transactions_;  // Of revisions compacted_ + 1 to head_.
     std::size_t changes_ = 0;
     std::size_t bytes_ = 0;

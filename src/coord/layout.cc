@@ -27,15 +27,27 @@ std::unexpected<Error> damaged(std::string_view what) {
 
 }  // namespace
 
-std::string header_key() { return "c/h"; }
-std::string entry_key(std::string_view key) { return std::string(entries) + std::string(key); }
-std::string lease_key(LeaseId lease) { return std::string(leases) + ordered(lease); }
-std::string attachment_prefix(LeaseId lease) { return std::string(attachments) + ordered(lease); }
+std::string header_key() {
+    return "c/h";
+}
+std::string entry_key(std::string_view key) {
+    return std::string(entries) + std::string(key);
+}
+std::string lease_key(LeaseId lease) {
+    return std::string(leases) + ordered(lease);
+}
+std::string attachment_prefix(LeaseId lease) {
+    return std::string(attachments) + ordered(lease);
+}
 std::string attachment_key(LeaseId lease, std::string_view key) {
     return attachment_prefix(lease) + std::string(key);
 }
-std::string_view entry_prefix() { return entries; }
-std::string_view lease_prefix() { return leases; }
+std::string_view entry_prefix() {
+    return entries;
+}
+std::string_view lease_prefix() {
+    return leases;
+}
 
 std::string encode_header(const Header& header) {
     std::string bytes;
@@ -65,9 +77,10 @@ Result<Header> decode_header(std::string_view bytes) {
     const auto format = reader.le<std::uint32_t>();
     if (!reader.ok()) return damaged("header");
     if (format != store_format) {
-        return fail(Errc::invalid, fmt::format("the coordinator's state has format {}; this program "
-                                               "knows format {}: use the version that wrote it",
-                                               format, store_format));
+        return fail(Errc::invalid,
+                    fmt::format("the coordinator's state has format {}; this program "
+                                "knows format {}: use the version that wrote it",
+                                format, store_format));
     }
     Header header;
     header.revision = reader.le<Revision>();

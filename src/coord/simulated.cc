@@ -15,9 +15,8 @@ using runtime::Task;
 Ensemble::Ensemble(runtime::Clock& clock, runtime::Random random, HistoryLimits history)
     : clock_(clock),
       random_(std::move(random)),
-      feed_(0, history, [this](const std::string& prefix) -> Result<Listing> {
-          return list_all(prefix);
-      }),
+      feed_(0, history,
+            [this](const std::string& prefix) -> Result<Listing> { return list_all(prefix); }),
       lease_timer_(clock.timers(), [this] { end_due_leases(); }) {}
 
 Ensemble::~Ensemble() = default;
@@ -135,8 +134,7 @@ SimulatedCoordinator::~SimulatedCoordinator() = default;
 
 // Never nothing, so that nobody's task runs inside another's: each is resumed by its own clock.
 Duration SimulatedCoordinator::delay() {
-    return std::max(Duration(1),
-                    random_.between(liberties_.delay_least, liberties_.delay_most));
+    return std::max(Duration(1), random_.between(liberties_.delay_least, liberties_.delay_most));
 }
 
 SimulatedCoordinator::Fate SimulatedCoordinator::draw() {
@@ -156,11 +154,10 @@ Task<Result<T>> SimulatedCoordinator::call(std::function<Result<T>()> act, Errc 
     const auto gives_up = clock_.now() + deadline_;
     Completion<Result<T>> answer;
     requests_.spawn(travel<T>(std::move(act), draw(), answer));
-    auto outcome = co_await runtime::race(
-        Completion<Result<T>>::answer(answer),
-        [](runtime::Clock* clock, Instant at) -> Task<void> {
-            co_await clock->sleep_until(at);
-        }(&clock_, gives_up));
+    auto outcome = co_await runtime::race(Completion<Result<T>>::answer(answer),
+                                          [](runtime::Clock* clock, Instant at) -> Task<void> {
+                                              co_await clock->sleep_until(at);
+                                          }(&clock_, gives_up));
     if (outcome.index() == 0) co_return std::get<0>(std::move(outcome));
     co_return fail(when_late, runtime::took_longer("the coordinator's answer", deadline_));
 }

@@ -26,12 +26,12 @@ namespace holdfast::coord {
 struct Liberties {
     Duration delay_least{};  // Of each way, at least 1 ns.
     Duration delay_most{};
-    double lose_request = 0;  // In doubt, and never applied.
-    double lose_answer = 0;   // In doubt, and applied.
-    double late_request = 0;  // In doubt, and applied after that answer.
-    double refuse = 0;        // Errc::unavailable, and not applied.
-    double resync = 0;        // Per watch event: the state instead of the changes.
-    double watch_error = 0;   // Per call of next().
+    double lose_request = 0;      // In doubt, and never applied.
+    double lose_answer = 0;       // In doubt, and applied.
+    double late_request = 0;      // In doubt, and applied after that answer.
+    double refuse = 0;            // Errc::unavailable, and not applied.
+    double resync = 0;            // Per watch event: the state instead of the changes.
+    double watch_error = 0;       // Per call of next().
     Duration lease_early_most{};  // A lease may end this much too early,
     Duration lease_late_most{};   // or too late.
     bool cut_off = false;  // Nothing goes through, either way: every call runs into its deadline.

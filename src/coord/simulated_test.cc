@@ -28,8 +28,8 @@ class Simulated : public ::testing::Test {
 
     VirtualStepper stepper_;
     Ensemble ensemble_{stepper_.clock(), Random(1)};
-    SimulatedCoordinator coordinator_{ensemble_, stepper_.clock(), Random(2), seconds(1),
-                                      {.delay_most = milliseconds(10)}};
+    SimulatedCoordinator coordinator_{
+        ensemble_, stepper_.clock(), Random(2), seconds(1), {.delay_most = milliseconds(10)}};
 };
 
 TEST_F(Simulated, LeavesInDoubtWhetherALostTransactionWasEverApplied) {
@@ -77,7 +77,9 @@ TEST_F(Simulated, AWatchThatWasCutOffMissesNothing) {
     Ensemble& ensemble = ensemble_;
     ASSERT_TRUE(ensemble.apply({.when = {}, .then = {put("a", "1")}}));
     EXPECT_FALSE(run(watch->next()));
-    { auto abandoned = stepper_.start(watch->next()); }
+    {
+        auto abandoned = stepper_.start(watch->next());
+    }
     coordinator_.set_liberties({});
     const auto event = run(watch->next());
     ASSERT_TRUE(event);

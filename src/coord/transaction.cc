@@ -25,14 +25,14 @@ bool erases_prefix(const Operation& operation) {
 Result<void> check_disjoint(const std::vector<Operation>& operations) {
     std::vector<const Operation*> sorted;
     for (const auto& operation : operations) sorted.push_back(&operation);
-    std::ranges::sort(sorted, {}, [](const Operation* one) -> const std::string& {
-        return one->key;
-    });
+    std::ranges::sort(sorted, {},
+                      [](const Operation* one) -> const std::string& { return one->key; });
     const Operation* widest = nullptr;  // The last prefix seen that none before it covers.
     const Operation* previous = nullptr;
     for (const auto* operation : sorted) {
         if (previous && previous->key == operation->key) {
-            return fail(Errc::invalid, fmt::format("two operations on the key '{}'", operation->key));
+            return fail(Errc::invalid,
+                        fmt::format("two operations on the key '{}'", operation->key));
         }
         if (widest && operation->key.starts_with(widest->key)) {
             return fail(Errc::invalid, fmt::format("an operation on the key '{}', which the prefix "
@@ -49,14 +49,14 @@ Result<void> check_disjoint(const std::vector<Operation>& operations) {
 
 Result<void> validate(const Transaction& transaction) {
     if (transaction.when.size() > transaction_operations_max) {
-        return fail(Errc::invalid, fmt::format("{} comparisons in one transaction; at most {}",
-                                               transaction.when.size(),
-                                               transaction_operations_max));
+        return fail(Errc::invalid,
+                    fmt::format("{} comparisons in one transaction; at most {}",
+                                transaction.when.size(), transaction_operations_max));
     }
     if (transaction.then.size() > transaction_operations_max) {
-        return fail(Errc::invalid, fmt::format("{} operations in one transaction; at most {}",
-                                               transaction.then.size(),
-                                               transaction_operations_max));
+        return fail(Errc::invalid,
+                    fmt::format("{} operations in one transaction; at most {}",
+                                transaction.then.size(), transaction_operations_max));
     }
     if (const auto bytes = size_of(transaction); bytes > transaction_bytes_max) {
         return fail(Errc::invalid, fmt::format("{} bytes in one transaction; at most {}", bytes,
@@ -129,10 +129,9 @@ Result<Evaluation> evaluate(const EntryView& view, const Transaction& transactio
         HF_TRY(auto replacements, carry_out(view, operation, revision));
         std::ranges::move(replacements, std::back_inserter(evaluation.replacements));
     }
-    std::ranges::sort(evaluation.replacements, {},
-                      [](const Replacement& one) -> const std::string& {
-                          return one.change.entry.key;
-                      });
+    std::ranges::sort(
+        evaluation.replacements, {},
+        [](const Replacement& one) -> const std::string& { return one.change.entry.key; });
     return evaluation;
 }
 

@@ -13,7 +13,7 @@
 
 namespace holdfast::coord {
 
-inline constexpr std::size_t transaction_operations_max = 128;  // Also of comparisons.
+inline constexpr std::size_t transaction_operations_max = 128;              // Also of comparisons.
 inline constexpr std::size_t transaction_bytes_max = std::size_t{1} << 20;  // Keys and values.
 
 // Errc::invalid, naming the key or the limit: too many or too large, an empty key or prefix, a key
@@ -43,8 +43,8 @@ struct Evaluation {
     std::vector<Replacement> replacements;  // By key; empty if nothing changes.
 };
 
-// Decides a valid transaction that would have `revision`. Errc::not_found: all comparisons hold, but
-// a put names a lease that does not exist.
+// Decides a valid transaction that would have `revision`. Errc::not_found: all comparisons hold,
+// but a put names a lease that does not exist.
 Result<Evaluation> evaluate(const EntryView& view, const Transaction& transaction,
                             Revision revision);
 

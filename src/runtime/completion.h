@@ -1,8 +1,8 @@
 // Completion<T>: one answer that somebody else will give later, such as a disk pool or a timer.
 //
-// The asking coroutine and the answering party end in any order, so the answer lives in a state both
-// share: the task may be destroyed before the answer comes, and the answer may come before anybody
-// waits. One loop: complete() is called on the thread of the waiting task.
+// The asking coroutine and the answering party end in any order, so the answer lives in a state
+// both share: the task may be destroyed before the answer comes, and the answer may come before
+// anybody waits. One loop: complete() is called on the thread of the waiting task.
 #pragma once
 
 #include <coroutine>

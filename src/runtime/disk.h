@@ -32,9 +32,9 @@ class File {
 };
 
 enum class OpenMode {
-    read,             // Errc::not_found if there is none.
-    read_write,       // Creates it if there is none.
-    create_new,       // Errc::conflict if there is one.
+    read,        // Errc::not_found if there is none.
+    read_write,  // Creates it if there is none.
+    create_new,  // Errc::conflict if there is one.
 };
 
 struct DiskSpace {
@@ -43,7 +43,8 @@ struct DiskSpace {
 };
 
 // Errors: not_found, conflict, exhausted (no space, no descriptors), corrupt (I/O error on read),
-// unavailable (read-only file system, I/O error on write), denied, invalid (such a path, such a file).
+// unavailable (read-only file system, I/O error on write), denied, invalid (such a path, such a
+// file).
 class Disk {
   public:
     virtual ~Disk() = default;
@@ -51,7 +52,8 @@ class Disk {
     virtual Task<Result<void>> make_directory(std::string path) = 0;  // Parents too; fine if there.
     virtual Task<Result<void>> rename(std::string from, std::string to) = 0;  // Replaces `to`.
     virtual Task<Result<void>> remove(std::string path) = 0;  // A file or an empty directory.
-    virtual Task<Result<std::vector<std::string>>> list(std::string directory) = 0;  // Names, sorted.
+    virtual Task<Result<std::vector<std::string>>> list(
+        std::string directory) = 0;  // Names, sorted.
     virtual Task<Result<void>> sync_directory(std::string directory) = 0;
     virtual Task<Result<DiskSpace>> space() = 0;
 };
@@ -61,9 +63,10 @@ Result<void> check_path(std::string_view path);
 // The directory a path is in: "" for the root's own entries.
 std::string parent_path(std::string_view path);
 
-// Writes beside (PATH.new), syncs, renames, syncs the directory: after success the file holds `bytes`
-// through any crash; after failure or a crash it holds the old content or the new, never a mixture.
-// One at a time for each path; one whose Task was destroyed may still be at its last operation.
+// Writes beside (PATH.new), syncs, renames, syncs the directory: after success the file holds
+// `bytes` through any crash; after failure or a crash it holds the old content or the new, never a
+// mixture. One at a time for each path; one whose Task was destroyed may still be at its last
+// operation.
 Task<Result<void>> replace_file(Disk& disk, std::string path, std::string bytes);
 // Errc::exhausted if the file is larger than `size_max` bytes.
 Task<Result<std::string>> read_file(Disk& disk, std::string path, std::size_t size_max);

@@ -1,5 +1,5 @@
-// Stepper: how the conformance tests of storage and of coordinators drive what they test, whether its
-// time is virtual or its answers come from threads. For tests.
+// Stepper: how the conformance tests of storage and of coordinators drive what they test, whether
+// its time is virtual or its answers come from threads. For tests.
 #pragma once
 
 #include <chrono>

@@ -1,10 +1,10 @@
 // The edge to the local ordered store: RocksDB in the real runtime, an ordered map in the simulated
 // one, held to the same contract by one conformance test with power cuts.
 //
-// The contract. A batch is applied whole or not at all, also through a crash. Batches become durable
-// in the order they were written: a crash keeps a prefix of them, which includes at least every
-// batch whose write with Durability::synced has returned, and every one before it. Nothing else is
-// promised about batches written with Durability::buffered.
+// The contract. A batch is applied whole or not at all, also through a crash. Batches become
+// durable in the order they were written: a crash keeps a prefix of them, which includes at least
+// every batch whose write with Durability::synced has returned, and every one before it. Nothing
+// else is promised about batches written with Durability::buffered.
 //
 // After an Errc::corrupt or a failed write the store accepts no more writes: reopen it.
 #pragma once

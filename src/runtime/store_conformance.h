@@ -1,5 +1,5 @@
-// What every Store promises: one suite for the simulated and the real one. Include it in one file of a
-// test program and instantiate StoreConformance. For tests.
+// What every Store promises: one suite for the simulated and the real one. Include it in one file
+// of a test program and instantiate StoreConformance. For tests.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -20,8 +20,8 @@ class StoreSubject {
     virtual ~StoreSubject() = default;
     virtual Store& store() = 0;
     virtual Stepper& stepper() = 0;
-    virtual void power_cut() = 0;  // And opens it again.
-    virtual void reopen() = 0;     // In good order.
+    virtual void power_cut() = 0;    // And opens it again.
+    virtual void reopen() = 0;       // In good order.
     virtual void fail_writes() = 0;  // From now until the next power_cut().
     virtual std::string fresh_directory() = 0;
     virtual std::unique_ptr<Store> open_checkpoint(const std::string& directory) = 0;
@@ -131,8 +131,7 @@ TEST_P(StoreConformance, WritesOutstandingBatchesInTheOrderCalled) {
     std::vector<Started<Result<void>>> under_way;
     for (std::uint64_t number = 1; number <= 200; ++number) {
         const auto durability = number % 3 == 0 ? Durability::synced : Durability::buffered;
-        under_way.push_back(
-            stepper().start(store().write(workload_batch(number), durability)));
+        under_way.push_back(stepper().start(store().write(workload_batch(number), durability)));
     }
     for (auto& one : under_way) ASSERT_TRUE(stepper().finish(one));
     EXPECT_EQ(workload_prefix(store()), 200);
@@ -141,7 +140,9 @@ TEST_P(StoreConformance, WritesOutstandingBatchesInTheOrderCalled) {
 TEST_P(StoreConformance, WritesABatchWhoseTaskIsDestroyedOrNeverAwaited) {
     Batch batch;
     batch.put("a", "1");
-    { auto abandoned = store().write(std::move(batch), Durability::buffered); }
+    {
+        auto abandoned = store().write(std::move(batch), Durability::buffered);
+    }
     put("b", "1");
     EXPECT_EQ(store().get("a"), "1");
     subject_->power_cut();

@@ -1,5 +1,5 @@
-// A numbered sequence of batches and what the store must hold after each prefix of it: the oracle of
-// every test that cuts the power of a store. For tests.
+// A numbered sequence of batches and what the store must hold after each prefix of it: the oracle
+// of every test that cuts the power of a store. For tests.
 #pragma once
 
 #include <fmt/format.h>
@@ -28,8 +28,8 @@ inline Batch workload_batch(std::uint64_t number) {
     for (auto steps = 1 + random.below(6); steps > 0; --steps) {
         if (random.chance(0.6)) {
             const auto length = random.chance(0.05) ? 20000 : random.below(300);
-            batch.put(key(), std::string(static_cast<std::size_t>(length), 'v') +
-                                 std::to_string(number));
+            batch.put(key(),
+                      std::string(static_cast<std::size_t>(length), 'v') + std::to_string(number));
         } else if (random.chance(0.7)) {
             batch.erase(key());
         } else {
@@ -44,8 +44,12 @@ inline Batch workload_batch(std::uint64_t number) {
 inline void apply_to(StoreContent& content, const Batch& batch) {
     for (const auto& step : batch.steps()) {
         switch (step.kind) {
-            case Batch::Kind::put: content[step.key] = step.value; break;
-            case Batch::Kind::erase: content.erase(step.key); break;
+            case Batch::Kind::put:
+                content[step.key] = step.value;
+                break;
+            case Batch::Kind::erase:
+                content.erase(step.key);
+                break;
             case Batch::Kind::erase_range:
                 content.erase(content.lower_bound(step.key), content.lower_bound(step.value));
                 break;
@@ -66,8 +70,7 @@ inline Result<StoreContent> content_of(const Store& store) {
 inline Result<std::uint64_t> workload_prefix(const Store& store) {
     HF_TRY(const auto found, content_of(store));
     const auto at = found.find(workload_key);
-    const auto number =
-        at == found.end() ? 0 : std::strtoull(at->second.c_str(), nullptr, 10);
+    const auto number = at == found.end() ? 0 : std::strtoull(at->second.c_str(), nullptr, 10);
     StoreContent expected;
     for (std::uint64_t n = 1; n <= number; ++n) apply_to(expected, workload_batch(n));
     if (found == expected) return number;

@@ -17,8 +17,8 @@ class EventLoop;
 
 class RealDisk final : public Disk {
   public:
-    // The root is created, parents too, when missing; made durable up to the first directory that was
-    // there. Blocks. The loop outlives the disk.
+    // The root is created, parents too, when missing; made durable up to the first directory that
+    // was there. Blocks. The loop outlives the disk.
     static Result<std::unique_ptr<RealDisk>> open(EventLoop& loop, std::string root);
     ~RealDisk() override;
     RealDisk(const RealDisk&) = delete;

@@ -1,8 +1,9 @@
-// LossyEnv: RocksDB's files on the real file system, with a power cut that loses what was not synced.
+// LossyEnv: RocksDB's files on the real file system, with a power cut that loses what was not
+// synced.
 //
 // Keeps for every file written through it how much is synced; cut() makes all further writing fail,
-// and lose(), once the database is closed, cuts each file back to its synced length and a random part
-// of the rest, the last sector of which may be garbage. For tests. Thread-safe.
+// and lose(), once the database is closed, cuts each file back to its synced length and a random
+// part of the rest, the last sector of which may be garbage. For tests. Thread-safe.
 #pragma once
 
 #include <rocksdb/env.h>
@@ -113,8 +114,12 @@ class LossyEnv final : public rocksdb::EnvWrapper {
                                const rocksdb::DataVerificationInfo&) override {
             return Append(bytes);
         }
-        rocksdb::Status Sync() override { return sync([this] { return file_->Sync(); }); }
-        rocksdb::Status Fsync() override { return sync([this] { return file_->Fsync(); }); }
+        rocksdb::Status Sync() override {
+            return sync([this] { return file_->Sync(); });
+        }
+        rocksdb::Status Fsync() override {
+            return sync([this] { return file_->Fsync(); });
+        }
 
       private:
         template <class F>

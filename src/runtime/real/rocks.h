@@ -5,15 +5,15 @@
 // handed to `post`, which runs them on the event loop. Reads run on the caller's thread.
 //
 // Torn tail or damage? After a power cut the end of RocksDB's log may be torn, which is in order; a
-// bad record below the last synced one is damage. RocksDB's recovery modes cannot tell the two apart:
-// the strict ones refuse a torn tail, kPointInTimeRecovery takes damage for one and drops all that
-// follows. So the store keeps the sequence number known to be synced in a file of its own, the
-// durable point (real/rocks_durable_point.h), replays the log read-only at open, and answers
+// bad record below the last synced one is damage. RocksDB's recovery modes cannot tell the two
+// apart: the strict ones refuse a torn tail, kPointInTimeRecovery takes damage for one and drops
+// all that follows. So the store keeps the sequence number known to be synced in a file of its own,
+// the durable point (real/rocks_durable_point.h), replays the log read-only at open, and answers
 // Errc::corrupt, with nothing changed on disk, when the log ends before that point. The point is
-// written after the sync, when the writer falls idle or every 128 groups; so damage of the very last
-// groups before a power cut, within about 20 ms of it, still looks like a torn tail. Closing that gap
-// would cost a second sync per commit. It is the entanglement described in "Protocol-Aware Recovery
-// for Consensus-Based Storage" (FAST 2018), whose persist record is this file.
+// written after the sync, when the writer falls idle or every 128 groups; so damage of the very
+// last groups before a power cut, within about 20 ms of it, still looks like a torn tail. Closing
+// that gap would cost a second sync per commit. It is the entanglement described in "Protocol-Aware
+// Recovery for Consensus-Based Storage" (FAST 2018), whose persist record is this file.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,7 @@ struct RocksOptions {
     std::string directory;  // Created, parents too. The RocksDB is in DIRECTORY/db.
     std::size_t write_buffer_bytes = std::size_t{4} << 20;
     std::size_t block_cache_bytes = std::size_t{8} << 20;
-    std::size_t log_bytes_max = std::size_t{16} << 20;  // Write-ahead logs together.
+    std::size_t log_bytes_max = std::size_t{16} << 20;      // Write-ahead logs together.
     std::size_t waiting_bytes_max = std::size_t{32} << 20;  // Beyond: Errc::exhausted.
     rocksdb::Env* env = nullptr;  // Null: the operating system. Must outlive the store.
 };

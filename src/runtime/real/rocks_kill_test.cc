@@ -14,7 +14,7 @@ TEST(RocksKilled, KeepsAPrefixWithAllThatWasAcknowledged) {
     Random random(1);
     std::uint64_t least = 0;
     for (int round = 0; round < 8; ++round) {
-        Victim victim(directory + "/store");
+        Victim victim(HF_STORE_VICTIM, directory + "/store");
         ASSERT_TRUE(victim.acknowledges(1 + random.below(100)));
         const auto acknowledged = victim.end();
         const auto left = prefix_left_in(directory + "/store");

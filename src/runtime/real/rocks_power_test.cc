@@ -1,5 +1,5 @@
-// Power cuts on a file system of its own: an ext4 image, mounted through a loop device and shut down
-// by its ioctl. What was synced stays, the rest is lost, and I/O fails meanwhile. Needs root.
+// Power cuts on a file system of its own: an ext4 image, mounted through a loop device and shut
+// down by its ioctl. What was synced stays, the rest is lost, and I/O fails meanwhile. Needs root.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -27,8 +27,8 @@ class Power : public ::testing::Test {
         std::string pattern = ::testing::TempDir() + "holdfast-power-XXXXXX";
         directory_ = ::mkdtemp(pattern.data());
         std::filesystem::create_directory(mounted());
-        ASSERT_TRUE(run(fmt::format("truncate -s 48M {0}/image && mkfs.ext4 -q {0}/image",
-                                    directory_)));
+        ASSERT_TRUE(
+            run(fmt::format("truncate -s 48M {0}/image && mkfs.ext4 -q {0}/image", directory_)));
         if (!std::filesystem::exists("/dev/loop-control") || ::geteuid() != 0) {
             GTEST_SKIP() << "needs root and a loop device";
         }
@@ -43,8 +43,7 @@ class Power : public ::testing::Test {
     std::string store() const { return mounted() + "/store"; }
 
     void mount() {
-        is_mounted_ =
-            run(fmt::format("mount -o loop {}/image {}", directory_, mounted()));
+        is_mounted_ = run(fmt::format("mount -o loop {}/image {}", directory_, mounted()));
         ASSERT_TRUE(is_mounted_);
     }
     void unmount() {
@@ -72,7 +71,7 @@ TEST_F(Power, TheStoreKeepsAPrefixWithAllThatWasAcknowledged) {
     for (int round = 0; round < 8; ++round) {
         std::uint64_t acknowledged = 0;
         {
-            Victim victim(store());
+            Victim victim(HF_STORE_VICTIM, store());
             ASSERT_TRUE(victim.acknowledges(1 + random.below(150)));
             cut();
             acknowledged = victim.end();

@@ -1,5 +1,5 @@
-// RocksWriter: the writer thread of a RocksStore and the database it writes to. Included only by the
-// files that make up RocksStore, which says what it does.
+// RocksWriter: the writer thread of a RocksStore and the database it writes to. Included only by
+// the files that make up RocksStore, which says what it does.
 #pragma once
 
 #include <rocksdb/db.h>

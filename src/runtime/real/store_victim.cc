@@ -1,5 +1,6 @@
-// A program that writes to a store until somebody kills it: `store_victim DIRECTORY`. Prints the number
-// of each batch whose sync has been answered. For the tests that cut the power or kill the process.
+// A program that writes to a store until somebody kills it: `store_victim DIRECTORY`. Prints the
+// number of each batch whose sync has been answered. For the tests that cut the power or kill the
+// process.
 #include <unistd.h>
 
 #include <cstdio>
@@ -30,9 +31,8 @@ void acknowledge(std::uint64_t number) {
 
 int write_until_killed(const std::string& directory) {
     PostedStepper stepper;
-    auto opened = RocksStore::open({.directory = directory}, [&stepper](auto work) {
-        stepper.post(std::move(work));
-    });
+    auto opened = RocksStore::open({.directory = directory},
+                                   [&stepper](auto work) { stepper.post(std::move(work)); });
     if (!opened) return complain(opened.error());
     auto& store = **opened;
     const auto prefix = workload_prefix(store);
@@ -40,8 +40,8 @@ int write_until_killed(const std::string& directory) {
     std::deque<std::pair<std::uint64_t, Started<Result<void>>>> under_way;
     for (auto number = *prefix + 1; number < batches_max; ++number) {
         const auto durability = number % 5 == 0 ? Durability::buffered : Durability::synced;
-        under_way.emplace_back(
-            number, stepper.start(store.write(workload_batch(number), durability)));
+        under_way.emplace_back(number,
+                               stepper.start(store.write(workload_batch(number), durability)));
         if (under_way.size() < under_way_max) continue;
         auto& [of, writing] = under_way.front();
         const auto written = stepper.finish(writing);

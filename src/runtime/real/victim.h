@@ -20,14 +20,15 @@ namespace holdfast::runtime {
 
 class Victim {
   public:
-    explicit Victim(const std::string& directory) {
+    // The program is the path of store_victim.
+    Victim(const char* program, const std::string& directory) {
         int ends[2];
         HF_CHECK(::pipe2(ends, O_CLOEXEC) == 0);
         process_ = ::fork();
         HF_CHECK(process_ >= 0);
         if (process_ == 0) {
             ::dup2(ends[1], STDOUT_FILENO);
-            ::execl(HF_STORE_VICTIM, "store_victim", directory.c_str(), nullptr);
+            ::execl(program, "store_victim", directory.c_str(), nullptr);
             ::_exit(127);
         }
         ::close(ends[1]);

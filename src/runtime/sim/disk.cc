@@ -12,10 +12,9 @@ class SimFile final : public File {
         : disk_(disk), inode_(std::move(inode)), mode_(mode), crashes_(disk.crashes_) {}
 
     Task<Result<std::string>> read_at(std::uint64_t offset, std::size_t count) override {
-        return perform<std::string>(
-            [&disk = disk_, inode = inode_, offset, count] {
-                return disk.read_now(*inode, offset, count);
-            });
+        return perform<std::string>([&disk = disk_, inode = inode_, offset, count] {
+            return disk.read_now(*inode, offset, count);
+        });
     }
 
     Task<Result<void>> write_at(std::uint64_t offset, std::string bytes) override {
@@ -31,9 +30,8 @@ class SimFile final : public File {
     }
 
     Task<Result<std::uint64_t>> size() override {
-        return perform<std::uint64_t>([inode = inode_]() -> Result<std::uint64_t> {
-            return inode->current.size();
-        });
+        return perform<std::uint64_t>(
+            [inode = inode_]() -> Result<std::uint64_t> { return inode->current.size(); });
     }
 
   private:
@@ -41,21 +39,20 @@ class SimFile final : public File {
         if (mode_ == OpenMode::read) {
             co_return fail(Errc::invalid, "the file was opened for reading only");
         }
-        co_return co_await perform<void>(
-            [&disk = disk_, inode = inode_, write = std::move(write)] {
-                return disk.write_now(*inode, write);
-            });
+        co_return co_await perform<void>([&disk = disk_, inode = inode_, write = std::move(write)] {
+            return disk.write_now(*inode, write);
+        });
     }
 
     template <class T>
     Task<Result<T>> perform(std::function<Result<T>()> act) {
-        return disk_.perform<T>([&disk = disk_, crashes = crashes_,
-                                 act = std::move(act)]() -> Result<T> {
-            if (crashes != disk.crashes_) {
-                return fail(Errc::unavailable, "the disk lost power since the file was opened");
-            }
-            return act();
-        });
+        return disk_.perform<T>(
+            [&disk = disk_, crashes = crashes_, act = std::move(act)]() -> Result<T> {
+                if (crashes != disk.crashes_) {
+                    return fail(Errc::unavailable, "the disk lost power since the file was opened");
+                }
+                return act();
+            });
     }
 
     SimDisk& disk_;
@@ -331,7 +328,8 @@ Result<void> SimDisk::write_now(Inode& inode, Write write) {
         return fail(Errc::exhausted, "no space left on the disk");
     }
     const bool failing = random_.chance(faults_.write_error);
-    if (failing) write.bytes.resize(static_cast<std::size_t>(random_.below(write.bytes.size() + 1)));
+    if (failing)
+        write.bytes.resize(static_cast<std::size_t>(random_.below(write.bytes.size() + 1)));
     write_into(inode.current, write);
     inode.unsynced.push_back(std::move(write));
     if (failing) return fail(Errc::unavailable, "input/output error");
@@ -341,8 +339,8 @@ Result<void> SimDisk::write_now(Inode& inode, Write write) {
 Result<void> SimDisk::sync_now(Inode& inode) {
     const bool failing = random_.chance(faults_.sync_error);
     for (const auto& write : inode.unsynced) {
-        // As in Linux: the cache keeps what could not be written, marked clean, so that a second sync
-        // succeeds and changes nothing.
+        // As in Linux: the cache keeps what could not be written, marked clean, so that a second
+        // sync succeeds and changes nothing.
         if (!failing || random_.chance(0.5)) write_into(inode.durable, write);
     }
     inode.unsynced.clear();
@@ -435,14 +433,16 @@ void SimDisk::apply_torn(std::string& bytes, const Write& write) {
     if (bytes.size() < end && random_.chance(0.5)) bytes.resize(end);
     for (std::size_t taken = 0; taken < write.bytes.size();) {
         const auto offset = static_cast<std::size_t>(write.offset) + taken;
-        const auto length = std::min(sector_bytes - offset % sector_bytes,
-                                     write.bytes.size() - taken);
+        const auto length =
+            std::min(sector_bytes - offset % sector_bytes, write.bytes.size() - taken);
         auto kept = random_.chance(0.5) ? length : 0;
         if (faults_.torn_sectors && random_.chance(0.2)) {
             kept = static_cast<std::size_t>(random_.below(length + 1));
         }
         if (kept > 0) {
-            write_into(bytes, Write{.offset = offset, .bytes = write.bytes.substr(taken, kept), .length = {}});
+            write_into(
+                bytes,
+                Write{.offset = offset, .bytes = write.bytes.substr(taken, kept), .length = {}});
         }
         taken += length;
     }

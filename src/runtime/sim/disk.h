@@ -1,11 +1,11 @@
 // A disk in memory that does what real ones do on bad days.
 //
 // It keeps what the machine would read now apart from what is on the platters: each file has its
-// durable bytes and a list of writes since its last sync; each directory has its durable entries and
-// a list of changes since its last sync. crash() keeps an arbitrary part of what was not synced, in
-// any order and sector by sector, so that code which syncs too little meets every outcome that
-// disk.h allows. Follows the fault model of "All File Systems Are Not Created Equal" (OSDI 2014);
-// stricter than ext4, which keeps renames in order.
+// durable bytes and a list of writes since its last sync; each directory has its durable entries
+// and a list of changes since its last sync. crash() keeps an arbitrary part of what was not
+// synced, in any order and sector by sector, so that code which syncs too little meets every
+// outcome that disk.h allows. Follows the fault model of "All File Systems Are Not Created Equal"
+// (OSDI 2014); stricter than ext4, which keeps renames in order.
 //
 // An operation whose Task is destroyed is still carried out when its time has come, as on a real
 // disk pool, unless a crash comes first.
@@ -30,10 +30,10 @@ inline constexpr std::size_t sector_bytes = 512;
 
 // Probabilities are per operation.
 struct DiskFaults {
-    double read_error = 0;   // Errc::corrupt.
-    double write_error = 0;  // Errc::unavailable; a part of the write may have happened.
-    double sync_error = 0;   // Errc::unavailable; what was not synced never will be.
-    double bit_flip = 0;     // A read flips one bit of what it reads, for good.
+    double read_error = 0;      // Errc::corrupt.
+    double write_error = 0;     // Errc::unavailable; a part of the write may have happened.
+    double sync_error = 0;      // Errc::unavailable; what was not synced never will be.
+    double bit_flip = 0;        // A read flips one bit of what it reads, for good.
     bool torn_sectors = false;  // A crash may leave a sector half old, half new.
     bool hung = false;          // Nothing completes until this is cleared.
     std::uint64_t capacity_bytes = std::uint64_t{1} << 40;
@@ -79,7 +79,8 @@ class SimDisk final : public Disk {
         std::optional<std::uint64_t> length;
     };
     struct Inode;
-    // shared_ptr: an inode is held by directory entries, current and durable ones, and by open files.
+    // shared_ptr: an inode is held by directory entries, current and durable ones, and by open
+    // files.
     using InodePtr = std::shared_ptr<Inode>;
     using Entries = std::map<std::string, InodePtr>;
     // One atomic change of a directory: each name is set, or removed where null.

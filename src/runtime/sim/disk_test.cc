@@ -18,7 +18,8 @@ std::string content(Random& random, char letter) {
 }
 
 DiskFaults slow() {
-    return {.torn_sectors = true, .latency_least = microseconds(1), .latency_most = microseconds(99)};
+    return {
+        .torn_sectors = true, .latency_least = microseconds(1), .latency_most = microseconds(99)};
 }
 
 struct Bench {
@@ -69,7 +70,8 @@ TEST(ReplaceFile, LeavesTheOldContentOrTheNewAfterAPowerCut) {
     }
 }
 
-Task<Result<void>> replace_without(Disk& disk, std::string path, std::string bytes, bool sync_file) {
+Task<Result<void>> replace_without(Disk& disk, std::string path, std::string bytes,
+                                   bool sync_file) {
     {
         static_cast<void>(co_await disk.remove(path + ".new"));
         HF_CO_TRY(auto file, co_await disk.open(path + ".new", OpenMode::create_new));
@@ -167,8 +169,7 @@ TEST(SimDisk, LosesOrKeepsUnsyncedDirectoryEntries) {
         bench.disk.crash();
         outcomes.insert(*bench.stepper.finish(bench.disk.list("")));
     }
-    EXPECT_EQ(outcomes,
-              (std::set<std::vector<std::string>>{{}, {"a"}, {"b"}, {"a", "b"}}));
+    EXPECT_EQ(outcomes, (std::set<std::vector<std::string>>{{}, {"a"}, {"b"}, {"a", "b"}}));
 }
 
 TEST(SimDisk, ForgetsWhatAFailedSyncDidNotWriteEvenIfALaterOneSucceeds) {

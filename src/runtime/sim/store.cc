@@ -7,8 +7,12 @@ namespace {
 void apply_batch(SimStore::Content& content, const Batch& batch) {
     for (const auto& step : batch.steps()) {
         switch (step.kind) {
-            case Batch::Kind::put: content.insert_or_assign(step.key, step.value); break;
-            case Batch::Kind::erase: content.erase(step.key); break;
+            case Batch::Kind::put:
+                content.insert_or_assign(step.key, step.value);
+                break;
+            case Batch::Kind::erase:
+                content.erase(step.key);
+                break;
             case Batch::Kind::erase_range:
                 if (step.key < step.value) {
                     content.erase(content.lower_bound(step.key), content.lower_bound(step.value));
@@ -18,7 +22,9 @@ void apply_batch(SimStore::Content& content, const Batch& batch) {
     }
 }
 
-Error refused() { return {Errc::unavailable, "the store takes no more writes; reopen it"}; }
+Error refused() {
+    return {Errc::unavailable, "the store takes no more writes; reopen it"};
+}
 
 }  // namespace
 
@@ -42,9 +48,9 @@ class SimStore::View final : public Snapshot {
         return entry->second;
     }
 
-    Result<void> scan(std::string_view from, std::string_view to,
-                      const std::function<bool(std::string_view, std::string_view)>& visit)
-        const override {
+    Result<void> scan(
+        std::string_view from, std::string_view to,
+        const std::function<bool(std::string_view, std::string_view)>& visit) const override {
         for (auto entry = content_->lower_bound(from); entry != content_->end(); ++entry) {
             if (!to.empty() && entry->first >= to) break;
             HF_TRY_VOID(store_.check(entry->first));
@@ -189,6 +195,8 @@ void SimStore::crash() {
     broken_ = false;
 }
 
-void SimStore::damage(std::string key) { damaged_.insert(std::move(key)); }
+void SimStore::damage(std::string key) {
+    damaged_.insert(std::move(key));
+}
 
 }  // namespace holdfast::runtime

@@ -44,8 +44,8 @@ class SimStore final : public Store {
 
     void set_faults(StoreFaults faults);
 
-    // Power cut, or the end of a store that takes no more writes, and reopening: an arbitrary prefix
-    // survives, all synced batches among it. Waiting tasks never hear of theirs.
+    // Power cut, or the end of a store that takes no more writes, and reopening: an arbitrary
+    // prefix survives, all synced batches among it. Waiting tasks never hear of theirs.
     void crash();
 
     // From now on reading this key fails with Errc::corrupt.
@@ -67,8 +67,8 @@ class SimStore final : public Store {
     void show(std::uint64_t through);
     void make_durable(std::uint64_t through);
 
-    // Batches are numbered from 1 in the order written; all up to durable_through_ are in durable_, all
-    // up to visible_through_ in *visible_.
+    // Batches are numbered from 1 in the order written; all up to durable_through_ are in durable_,
+    // all up to visible_through_ in *visible_.
     Clock& clock_;
     Random random_;
     StoreFaults faults_;

@@ -1,9 +1,12 @@
 #include "cli/node.h"
 
+#include <pwd.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "access/local_token.h"
@@ -53,6 +56,24 @@ constexpr Duration handover_retry = 10ms;
 runtime::Random seeded() {
     auto bytes = runtime::secret_bytes(sizeof(std::uint64_t));
     return runtime::Random(ByteReader(bytes).le<std::uint64_t>());
+}
+
+std::optional<std::string> home_of(const std::string& user) {
+    const passwd* entry = ::getpwnam(user.c_str());
+    if (!entry) return std::nullopt;
+    return entry->pw_dir;
+}
+
+// Whose services without `user` are.
+struct Account {
+    std::string name;
+    std::string home = "/";
+};
+
+Account own_account() {
+    const passwd* entry = ::getpwuid(::geteuid());
+    if (!entry) return {};
+    return {.name = entry->pw_name, .home = entry->pw_dir};
 }
 
 // Everything of a node that serves, in the order it is built; it is taken apart in the reverse order.
@@ -191,7 +212,11 @@ void Node::build_services(const coord::SettingValues& settings) {
     output_ = std::make_unique<service::OutputLog>(*disk_, clock, log_options);
 
     service::SupervisorOptions supervision;
+    auto account = own_account();
     supervision.around.node = options_.name;
+    supervision.around.home = account.home;
+    supervision.around.user = account.name;
+    supervision.around.home_of = home_of;
     supervision.starting_max = static_cast<int>(settings.count("starts_at_once"));
     supervisor_ = std::make_unique<service::Supervisor>(
         service::SupervisorEdges{.clock = clock,
@@ -206,6 +231,8 @@ void Node::build_services(const coord::SettingValues& settings) {
         supervision);
     service::JobRunnerOptions job_options;
     job_options.node = options_.name;
+    job_options.home = account.home;
+    job_options.user = account.name;
     jobs_ = std::make_unique<service::JobRunner>(
         service::JobRunnerEdges{.clock = clock,
                                 .processes = share_.of(health::Part::jobs),

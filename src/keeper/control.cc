@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "keeper/build_id.h"
 #include "keeper/messages.h"
 #include "keeper/system.h"
 
@@ -54,6 +55,7 @@ Result<KeeperStatus> keeper_status(const std::string& data_dir) {
     auto status = decode_all<KeeperStatus>(payload);
     if (!status)
         return fail(Errc::unavailable, "the keeper's status makes no sense to this version");
+    status->build_id = build_id_of(fmt::format("/proc/{}/exe", status->pid));
     return std::move(*status);
 }
 

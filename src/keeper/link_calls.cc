@@ -1,6 +1,7 @@
 // What the node asks of the keeper.
 #include <signal.h>
 
+#include "keeper/build_id.h"
 #include "keeper/link_state.h"
 
 namespace holdfast::keeper {
@@ -42,7 +43,9 @@ bool KeeperLink::connected() const {
 }
 
 Task<Result<KeeperStatus>> KeeperLink::status() {
-    co_return payload_of<KeeperStatus>(co_await state_->call(AskStatus()));
+    auto status = payload_of<KeeperStatus>(co_await state_->call(AskStatus()));
+    if (status) status->build_id = build_id_of(fmt::format("/proc/{}/exe", status->pid));
+    co_return status;
 }
 
 Task<Result<runtime::RunReport>> KeeperLink::launch(runtime::LaunchSpec spec) {

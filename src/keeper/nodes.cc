@@ -10,7 +10,6 @@
 
 #include <algorithm>
 
-#include "keeper/build_id.h"
 #include "keeper/keeper.h"
 
 namespace holdfast::keeper {
@@ -182,7 +181,6 @@ void Keeper::ask(Node& node, Wish wish) {
 
 KeeperStatus Keeper::status() const {
     KeeperStatus status;
-    status.build_id = own_build_id();
     status.pid = getpid();
     status.started = started_;
     status.took_over = took_over_;

@@ -42,11 +42,12 @@ bool Ring::write(runtime::OutputStream stream, WallTime at, std::string_view byt
     auto end = head().load();
     auto oldest = tail().load();
     auto size = sizeof(Record) + bytes.size();
+    if (end - oldest > ring_data_bytes) oldest = end;  // Only if somebody has damaged it.
     while (end + size - oldest > ring_data_bytes) {
         Record passed;
         copy_out(oldest, reinterpret_cast<char*>(&passed), sizeof passed);
         oldest += sizeof(Record) + std::min<std::uint64_t>(passed.length, ring_record_max);
-        if (oldest > end) oldest = end;  // Only in a ring that somebody else has damaged.
+        if (oldest > end) oldest = end;
     }
     tail().store(
         oldest);  // Before its bytes are overwritten: the reader looks at it after copying.

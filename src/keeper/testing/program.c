@@ -114,6 +114,10 @@ int main(int argc, char** argv) {
         return 0;
     } else if (!strcmp(what, "exit")) {
         return (int)number;
+    } else if (!strcmp(what, "exit-later")) {  // CODE, MILLISECONDS.
+        struct pollfd nothing = {.fd = -1};
+        poll(&nothing, 1, atoi(argv[3]));
+        return (int)number;
     } else if (!strcmp(what, "say")) {
         say(argv[2]);
         fprintf(stderr, "%s\n", argv[3]);

@@ -353,6 +353,7 @@ TEST_F(History, NeverUsesANumberAgainDeletionIncluded) {
     EXPECT_EQ(finish(catalog_.remove("shop")).error().code, Errc::not_found);
     EXPECT_EQ(finish(catalog_.version("shop", std::nullopt)).error().code, Errc::not_found);
     EXPECT_THAT(*finish(catalog_.list()), IsEmpty());
+    EXPECT_THAT(head().after, IsEmpty());
     EXPECT_TRUE(apply("after = [\"shop\"]\n", "db"));  // What is deleted waits for nothing.
     auto plan = apply();
     ASSERT_TRUE(plan);
@@ -380,6 +381,7 @@ TEST_F(History, ShowsEachVersionWithWhatBecameOfIt) {
 
 TEST_F(History, ForgetsTheOldestButNotTheLastThatWasLive) {
     ASSERT_TRUE(apply());
+    report(1, OutcomeState::failed);
     ASSERT_TRUE(finish(catalog_.deploy({"shop", {}, {}, "bob", DryRun::no})));
     report(2, OutcomeState::live);
     for (int i = 0; i < 103; ++i)
@@ -391,9 +393,23 @@ TEST_F(History, ForgetsTheOldestButNotTheLastThatWasLive) {
     EXPECT_EQ(history->back().version.number, 105U);
     EXPECT_EQ(head().kept.size(), 100U);
     EXPECT_EQ(finish(catalog_.rollback(rollback_to(std::nullopt)))->version, 106U);
-    // What has been forgotten gets no outcome any more.
+    // With a version goes what became of it, and it gets no outcome any more.
+    EXPECT_EQ(*finish(catalog_.outcome("shop", 1)), std::nullopt);
     VersionOutcome late{OutcomeState::superseded, "", WallTime(), std::nullopt};
     EXPECT_EQ(finish(catalog_.record_outcome("shop", 1, late)).error().code, Errc::not_found);
+}
+
+TEST_F(History, DoesNotCountAVersionThatIsRolledBackAsTheLastLiveOne) {
+    ASSERT_TRUE(apply());
+    report(1, OutcomeState::live);
+    for (int i = 0; i < 99; ++i)
+        ASSERT_TRUE(finish(catalog_.deploy({"shop", {}, {}, "bob", DryRun::no})));
+    report(100, OutcomeState::live);
+    ASSERT_TRUE(finish(catalog_.rollback(rollback_to(std::nullopt))));
+    auto kept = head().kept;
+    EXPECT_EQ(kept.size(), 100U);
+    EXPECT_EQ(kept[0], 1U);
+    EXPECT_EQ(kept[1], 3U);
 }
 
 TEST_F(History, NamesADamagedHead) {

@@ -290,6 +290,10 @@ class Holdfast:
         if wait_for:
             self.wait_state(spec["name"], wait_for, within)
 
+    def apply_live(self, **spec):
+        """Applies a service and waits until its version has passed its watch: then it can be gone back to."""
+        self.cli("apply", self.spec_file(**spec), "--wait", check=0)
+
     # What is.
 
     def service(self, name):

@@ -70,7 +70,7 @@ class Guard(harness.Case):
         hf.apply(**self.actor("--no-listen"))
         done = subprocess.run([str(hf.binary), "stop", "shop"], env=hf.env, user="nobody", capture_output=True, text=True)
         self.assertEqual(done.returncode, 1)
-        self.assertIn("HOLDFAST_TOKEN", done.stderr)
+        self.assertIn("token", done.stderr)
         done = subprocess.run([str(hf.binary), "status"], env=hf.env, user="nobody", capture_output=True, text=True)
         self.assertIn(done.returncode, (0, 3), done.stderr)
         token = hf.json("user", "create", "bob", "--role", "operator")["token"]

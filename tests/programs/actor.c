@@ -9,8 +9,9 @@
 //     /live       200
 //     /ready      200, or 503 while the file of --unready-if is there
 // Options:
-//     --notify               READY=1 when it listens, STOPPING=1 at SIGTERM, WATCHDOG=1 while it is
-//     well
+//     --notify               STATUS= at its start, READY=1 when it listens, WATCHDOG=1 while it is
+//     well,
+//                            STOPPING=1 at SIGTERM
 //     --start-ms N           waits that long before it listens
 //     --fail-if FILE         exits with 3 at its start while FILE is there
 //     --unready-if FILE      see /ready
@@ -203,6 +204,7 @@ int main(int argc, char** argv) {
     watch_signals();
     record_start();
     if (options.fail_if != NULL && access(options.fail_if, F_OK) == 0) return 3;
+    notify("STATUS=starting");
     pause_ms(options.start_ms);
 
     struct pollfd waits[listeners_max];

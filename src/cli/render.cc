@@ -395,7 +395,8 @@ std::string render_applied(const json::value& applied) {
     for (const auto& field : list_of(applied, "changes")) {
         auto from = text_of(field, "from");
         auto to = text_of(field, "to");
-        out += fmt::format("  {}: {} -> {}\n", text_of(field, "key"), from.empty() ? "(absent)" : from,
+        if (change == "created") out += fmt::format("  {} = {}\n", text_of(field, "key"), to);
+        else out += fmt::format("  {}: {} -> {}\n", text_of(field, "key"), from.empty() ? "(absent)" : from,
                            to.empty() ? "(absent)" : to);
     }
     for (const auto& warning : list_of(applied, "warnings"))

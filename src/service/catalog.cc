@@ -156,6 +156,7 @@ Catalog::Tried<Plan> Catalog::try_apply(ApplyRequest request, Spec spec, Artifac
                 fmt::format("it is stopped; `holdfast start {}` starts it", spec.name));
     } else {
         plan.kind = Plan::Kind::created;
+        plan.changes = differences(Spec{}, spec);  // What its author chose.
         draft.next.deleted = false;
         draft.next.wanted = Running::running;
     }

@@ -91,7 +91,11 @@ bool ServiceCore::hot_possible() const {
 void ServiceCore::begin_rollout(Instant now, const DesiredService& wanted) {
     if (rollout_ && !rollout_told_ && !pending_rollback_) {
         auto old = rollout_->plan().version;
-        if (old != wanted.version) {
+        if (old != wanted.version && rollout_->watching()) {
+            // Every instance of it serves, so it is what to go back to, watched to the end or not.
+            make_live(fmt::format("all ready, and no trouble until version {} cut its watch short",
+                                  wanted.version));
+        } else if (old != wanted.version) {
             end_rollout(RolloutOutcome::superseded,
                         fmt::format("version {} came before it was done", wanted.version));
         }
@@ -119,6 +123,16 @@ void ServiceCore::begin_rollout(Instant now, const DesiredService& wanted) {
          plan.from ? fmt::format("version {} begins to replace version {}", plan.version, plan.from)
                    : fmt::format("version {} begins", plan.version));
     out_.put(RecordOutcome{name_, plan.version, OutcomeState::rolling, "being rolled out"});
+}
+
+void ServiceCore::make_live(const std::string& reason) {
+    auto version = rollout_->plan().version;
+    if (live_version_ && live_version_ != version) {
+        out_.put(RecordOutcome{name_, live_version_, OutcomeState::superseded,
+                               fmt::format("replaced by version {}", version)});
+    }
+    end_rollout(RolloutOutcome::live, reason);
+    live_version_ = version;
 }
 
 void ServiceCore::end_rollout(RolloutOutcome outcome, std::string reason) {

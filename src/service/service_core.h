@@ -75,6 +75,7 @@ class ServiceCore {
   private:
     void set_release(Instant now, const DesiredService& wanted);
     void begin_rollout(Instant now, const DesiredService& wanted);
+    void make_live(const std::string& reason);
     void end_rollout(RolloutOutcome outcome, std::string reason);
     void end_pending_rollback(const std::string& how);
     void take_events(Instant now);

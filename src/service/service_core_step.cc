@@ -113,12 +113,7 @@ void ServiceCore::judge_rollout(Instant now) {
 void ServiceCore::conclude(Instant now, const RolloutVerdict& verdict) {
     auto version = rollout_->plan().version;
     if (verdict.live) {
-        if (live_version_ && live_version_ != version) {
-            out_.put(RecordOutcome{name_, live_version_, OutcomeState::superseded,
-                                   fmt::format("replaced by version {}", version)});
-        }
-        end_rollout(RolloutOutcome::live, verdict.reason);
-        live_version_ = version;
+        make_live(verdict.reason);
         rollout_.reset();
         return;
     }

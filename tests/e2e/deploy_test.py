@@ -36,7 +36,7 @@ class Deploy(harness.Case):
     def test_one_that_does_not_start_is_rolled_back_without_a_client_noticing(self):
         hf = self.holdfast()
         port = self.port()
-        hf.apply_live(**self.actor(port=port, inherit=True, deploy=WATCHED))
+        hf.apply(**self.actor(port=port, inherit=True, deploy=WATCHED))
         old = harness.identity(hf.pid("shop"))
         with Clients(port) as clients:
             done = hf.cli("deploy", "shop", "--", self.program("misfit"), "exit", "7", check=1)
@@ -50,7 +50,7 @@ class Deploy(harness.Case):
     def test_one_that_dies_while_watched_is_rolled_back(self):
         hf = self.holdfast()
         port = self.port()
-        hf.apply_live(**self.actor("--version", "${V}", port=port, inherit=True, env={"V": "one"}, deploy={"watch": "5s"}))
+        hf.apply(**self.actor("--version", "${V}", port=port, inherit=True, env={"V": "one"}, deploy={"watch": "20s"}))
         outcome = []
         deploying = threading.Thread(target=lambda: outcome.append(hf.cli("deploy", "shop", "--env", "V=two")))
         deploying.start()
@@ -78,8 +78,8 @@ class Deploy(harness.Case):
     def test_with_manual_rollback_a_failed_version_is_left_for_its_owner(self):
         hf = self.holdfast()
         port = self.port()
-        hf.apply_live(**self.actor(port=port, deploy={"strategy": "recreate", "rollback": "manual", **WATCHED},
-                                   restart={"backoff": "100ms..200ms"}))
+        hf.apply(**self.actor(port=port, deploy={"strategy": "recreate", "rollback": "manual", **WATCHED},
+                              restart={"backoff": "100ms..200ms"}))
         hf.cli("deploy", "shop", "--", self.program("misfit"), "exit", "7", check=1)
         self.assertEqual(hf.service("shop")["version"], 2)
         self.assertEqual(hf.cli("rollback", "shop").returncode, 0)
@@ -115,7 +115,7 @@ class Versions(harness.Case):
     def test_rollback_goes_to_the_version_before_or_to_the_one_named(self):
         hf = self.holdfast()
         port = self.port()
-        hf.apply_live(**self.actor("--version", "${V}", port=port, inherit=True, env={"V": "one"}, deploy={"watch": "1s"}))
+        hf.apply(**self.actor("--version", "${V}", port=port, inherit=True, env={"V": "one"}, deploy={"watch": "1s"}))
         hf.cli("deploy", "shop", "--env", "V=two", check=0)
         hf.cli("deploy", "shop", "--env", "V=three", check=0)
         hf.cli("rollback", "shop", check=0)
@@ -128,7 +128,7 @@ class Versions(harness.Case):
     def test_rollback_refuses_when_the_program_on_disk_is_no_longer_that_versions(self):
         hf = self.holdfast()
         program = self.own_actor()
-        hf.apply_live(name="shop", command=[program, "--no-listen"], deploy={"watch": "1s"})
+        hf.apply(name="shop", command=[program, "--no-listen"], deploy={"watch": "1s"})
         # As an installer does it: a new file takes the name.
         replacement = self.own_actor("shop-program.new")
         with open(replacement, "ab") as file:

@@ -280,7 +280,23 @@ Task<Result<void>> EmbeddedCoordinator::await(Landed landed, Errc when_late) {
 
 // Writing.
 
+// Waits for what was written before this coordinator was opened, of which it must have read all.
+Task<Result<void>> EmbeddedCoordinator::settle(Header opened) {
+    HF_CO_TRY_VOID(co_await store_.flush());
+    HF_CO_TRY(const auto bytes, store_.get(header_key()));
+    Header header;
+    if (bytes) {
+        HF_CO_TRY(header, decode_header(*bytes));
+    }
+    if (header == opened) co_return Result<void>();
+    co_return fail(Errc::unavailable, "an earlier coordinator's write arrived after the opening");
+}
+
 Task<void> EmbeddedCoordinator::write_groups() {
+    if (const auto settled = co_await settle(decided_); !settled) {
+        fail_all({}, settled.error());
+        co_return;
+    }
     while (true) {
         while (gathering_.decisions.empty()) co_await gathered_.wait();
         durable_ = store_.snapshot();

@@ -42,8 +42,9 @@ struct EmbeddedOptions {
 class EmbeddedCoordinator final : public Coordinator {
   public:
     // Store and clock outlive it. Reads everything once, and so finds damage: Errc::corrupt.
-    // Nothing an earlier coordinator wrote may be under way: where a Store object has had one
-    // before, flush() it first.
+    // Nothing an earlier coordinator wrote should be under way: where a Store object has had one
+    // before, flush() it first. If something arrives all the same, every change is refused with
+    // Errc::unavailable.
     static Result<std::unique_ptr<EmbeddedCoordinator>> open(runtime::Store& store,
                                                              runtime::Clock& clock,
                                                              EmbeddedOptions options = {});
@@ -101,6 +102,7 @@ class EmbeddedCoordinator final : public Coordinator {
     Landed after_all_decided();
     Result<Landed> end_lease(LeaseId id);
     runtime::Task<Result<void>> await(Landed landed, Errc when_late);
+    runtime::Task<Result<void>> settle(Header opened);
     runtime::Task<void> write_groups();
     runtime::Batch batch_of(const Writes& writes) const;
     void land(std::vector<Decision> decisions);

@@ -114,6 +114,33 @@ TEST_F(Embedded, RefusesChangesAfterTheStoreHasFailedAndGoesOnReading) {
     EXPECT_TRUE(commit({put("a", "5")}));
 }
 
+TEST(EmbeddedOpenedTooEarly, RefusesChangesRatherThanLoseOneThatArrivesLate) {
+    int refused = 0;
+    for (std::uint64_t seed = 0; seed < 50; ++seed) {
+        VirtualStepper stepper;
+        SimStore store(stepper.clock(), Random(seed), slow);
+        auto earlier = *EmbeddedCoordinator::open(store, stepper.clock());
+        ASSERT_TRUE(stepper.finish(earlier->commit({.when = {}, .then = {put("a", "1")}})));
+        {
+            auto late = stepper.start(earlier->commit({.when = {}, .then = {put("a", "2")}}));
+        }
+        earlier.reset();
+        auto later = *EmbeddedCoordinator::open(store, stepper.clock());
+        const auto outcome = stepper.finish(later->commit({.when = {}, .then = {put("b", "1")}}));
+        later.reset();
+        if (!outcome) {
+            EXPECT_EQ(outcome.error().code, Errc::unavailable);
+            ++refused;
+        }
+        ASSERT_TRUE(stepper.finish(store.flush()));
+        auto last = *EmbeddedCoordinator::open(store, stepper.clock());
+        EXPECT_EQ(last->revision(), outcome ? 3 : 2);
+        EXPECT_EQ(stepper.finish(last->get("a"))->value().value, "2");
+    }
+    EXPECT_GT(refused, 0);
+    EXPECT_LT(refused, 50);
+}
+
 TEST_F(Embedded, ShedsWhatTheDiskCannotFollow) {
     open({.waiting_max = 10});
     store_.set_faults({.hung = true});

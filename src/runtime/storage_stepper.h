@@ -45,7 +45,7 @@ class Stepper {
   public:
     virtual ~Stepper() = default;
     virtual Clock& clock() = 0;
-    // Lets the next thing happen; false if nothing can any more, or does within 10 s.
+    // Lets the next thing happen; false if nothing can any more, or does within a minute.
     virtual bool step() = 0;
     // Lets time pass, and whatever happens in it.
     virtual void pass(Duration duration) = 0;
@@ -120,7 +120,7 @@ class PostedStepper final : public Stepper {
         std::move_only_function<void()> work;
         {
             std::unique_lock lock(mutex_);
-            if (!arrived_.wait_for(lock, std::chrono::seconds(10),
+            if (!arrived_.wait_for(lock, std::chrono::minutes(1),
                                    [this] { return !posted_.empty(); })) {
                 return false;
             }

@@ -90,6 +90,20 @@ Result<void> make_directories(rocksdb::Env& env, const std::string& path) {
     return rocks_result(opened->Fsync(), parent);
 }
 
+Result<RocksLock> lock_directory(rocksdb::Env& env, const std::string& directory) {
+    const auto path = directory + "/lock";
+    rocksdb::FileLock* locked = nullptr;
+    const auto status = env.LockFile(path, &locked);
+    if (status.ok())
+        return RocksLock(locked, [&env](rocksdb::FileLock* lock) { env.UnlockFile(lock); });
+    // RocksDB has no code of its own for a lock that somebody else holds.
+    const auto text = status.ToString();
+    if (text.contains("lock hold by current process") || text.contains("temporarily unavailable")) {
+        return fail(Errc::conflict, directory + ": another process has the store open");
+    }
+    return std::unexpected(rocks_error(status, path));
+}
+
 // Replays the log without touching anything: Errc::corrupt if it ends before the durable point.
 Result<void> check_replay(const rocksdb::Options& options, const std::string& path,
                           std::uint64_t durable) {
@@ -169,12 +183,7 @@ Result<std::unique_ptr<RocksStore>> RocksStore::open(RocksOptions options, Post 
     const auto rocks = rocks_options(options);
     const auto path = options.directory + "/db";
     HF_TRY_VOID(make_directories(*rocks.env, options.directory));
-    rocksdb::FileLock* locked = nullptr;
-    if (auto status = rocks.env->LockFile(options.directory + "/lock", &locked); !status.ok()) {
-        return fail(Errc::conflict, options.directory + " is in use: " + status.ToString());
-    }
-    auto unlock = [env = rocks.env](rocksdb::FileLock* lock) { env->UnlockFile(lock); };
-    RocksLock lock(locked, unlock);
+    HF_TRY(auto lock, lock_directory(*rocks.env, options.directory));
     HF_TRY(auto point, check_store(rocks, options.directory, path));
     rocksdb::DB* opened = nullptr;
     HF_TRY_VOID(rocks_result(rocksdb::DB::Open(rocks, path, &opened), path));

@@ -16,6 +16,9 @@ TEST(RocksKilled, KeepsAPrefixWithAllThatWasAcknowledged) {
     for (int round = 0; round < 8; ++round) {
         Victim victim(HF_STORE_VICTIM, directory + "/store");
         ASSERT_TRUE(victim.acknowledges(1 + random.below(100)));
+        const auto meanwhile = prefix_left_in(directory + "/store");
+        ASSERT_FALSE(meanwhile);
+        EXPECT_EQ(meanwhile.error().code, Errc::conflict) << meanwhile.error().message;
         const auto acknowledged = victim.end();
         const auto left = prefix_left_in(directory + "/store");
         ASSERT_TRUE(left) << left.error().message;

@@ -88,7 +88,7 @@ class RocksSubject final : public StoreSubject {
     std::unique_ptr<Store> open_checkpoint(const std::string& directory) override {
         return *RocksStore::open({.directory = directory}, post());
     }
-    int rounds() override { return 25; }
+    int rounds() override { return 10; }
 
   private:
     Post post() {
@@ -284,6 +284,16 @@ TEST_F(Rocks, RefusesASecondOwner) {
     const auto second = open();
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().code, Errc::conflict);
+}
+
+TEST_F(Rocks, TellsADirectoryItCannotUseFromOneInUse) {
+    const auto nowhere = RocksStore::open({.directory = "/proc/nowhere/store"}, [](auto) {});
+    ASSERT_FALSE(nowhere);
+    EXPECT_NE(nowhere.error().code, Errc::conflict);
+    std::ofstream(directory_ / "store") << "a file";
+    const auto file = open();
+    ASSERT_FALSE(file);
+    EXPECT_NE(file.error().code, Errc::conflict);
 }
 
 TEST_F(Rocks, GathersWhatWaitsIntoOneSync) {

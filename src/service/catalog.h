@@ -95,8 +95,8 @@ class Catalog {
     runtime::Task<Result<void>> remove(std::string name);
     runtime::Task<Result<void>> set_running(std::string name, Running running);
     runtime::Task<Result<void>> scale(std::string name, int instances);
-    // Returns the serial that DesiredService will show. Errc::invalid: hot without inherited
-    // sockets, or a service that is stopped.
+    // Of a job: runs it now. Returns the serial that DesiredService will show. Errc::invalid: hot
+    // without inherited sockets, or a service that is stopped.
     runtime::Task<Result<std::uint64_t>> request_restart(std::string name, RestartMode mode);
 
     runtime::Task<Result<std::vector<ServiceEntry>>> list();  // By name.

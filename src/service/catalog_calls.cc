@@ -80,8 +80,6 @@ runtime::Task<Result<std::uint64_t>> Catalog::request_restart(std::string name, 
                 return fail(
                     Errc::invalid,
                     fmt::format("\"{0}\" is stopped; `holdfast start {0}` starts it", name));
-            if (spec.job)
-                return fail(Errc::invalid, fmt::format("\"{}\" is a job: it runs and ends", name));
             if (mode == RestartMode::hot && !inherits)
                 return fail(Errc::invalid,
                             fmt::format("\"{0}\" cannot restart hot: that needs listen.sockets = "

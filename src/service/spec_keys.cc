@@ -26,7 +26,7 @@ constexpr SpecKey keys[] = {
      "Dropped to before the program starts."},
     {"directory", "absolute path", "\"/\"", "\"/opt/shop\"", now, "Working directory."},
     {"after", "array of names", "[]", "[\"db\"]", now,
-     "Services that must be ready before it starts."},
+     "Services that must be ready, and jobs that must have succeeded, before it starts."},
     {"artifact", "text", "(none)",
      "\"obj:releases/shop-1.2.tar.zst#sha256="
      "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"",
@@ -204,7 +204,7 @@ default filled in.
 names in `env`. Nothing else is special; a literal `${` is written `$${`. The program itself,
 `command[0]`, is taken as it is.
 
-A `[job]` runs instead of a server: it has no `listen`, `health`, `restart` or `after`, one instance, and
+A `[job]` runs instead of a server: it has no `listen`, `health` or `restart`, one instance, and
 of `deploy` only `drain`.
 
 A file is at most 128 KiB long.

@@ -96,8 +96,8 @@ class Checker {
             complain("job", times == 0 ? "\"job\" needs one of \"every\", \"at\", \"once\"; for "
                                          "example every = \"1h\""
                                        : "\"job\" takes only one of \"every\", \"at\", \"once\"");
-        for (std::string_view key : {"listen", "health", "restart", "after", "deploy.strategy",
-                                     "deploy.watch", "deploy.rollback"})
+        for (std::string_view key :
+             {"listen", "health", "restart", "deploy.strategy", "deploy.watch", "deploy.rollback"})
             if (draft_.names(key))
                 complain(key, fmt::format("a job has no \"{}\": it runs and ends", key));
         if (spec_.instances > 1) complain("instances", "a job has one instance");

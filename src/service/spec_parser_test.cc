@@ -209,12 +209,14 @@ TEST(SpecParser, RefusesWhatDoesNotFitTogether) {
 }
 
 TEST(SpecParser, GivesAJobOneTimeAndNothingOfAServer) {
-    EXPECT_EQ(problems(with("job = { every = \"1h\" }\ndeploy = { drain = \"1s\" }\n")), "");
+    EXPECT_EQ(
+        problems(with("after = [\"db\"]\njob = { every = \"1h\" }\ndeploy = { drain = \"1s\" }\n")),
+        "");
     EXPECT_THAT(problems(with("job = { tries = 2 }\n")), HasSubstr("needs one of"));
     EXPECT_THAT(problems(with("job = { every = \"1h\", at = \"03:00\" }\n")),
                 HasSubstr("only one of"));
     for (auto more : {"listen = { http = 80 }", "health = { fall = 3 }", "restart = {}",
-                      "after = [\"db\"]", "deploy = { watch = \"1s\" }", "instances = 2"})
+                      "deploy = { watch = \"1s\" }", "instances = 2"})
         EXPECT_THAT(problems(with(std::string("job = { once = true }\n") + more)),
                     HasSubstr("a job has"))
             << more;

@@ -81,7 +81,7 @@ class Writer {
         if (!spec_.job) add("", "instances", std::to_string(spec_.instances));
         if (!spec_.user.empty()) add("", "user", toml_quoted(spec_.user));
         add("", "directory", toml_quoted(spec_.directory));
-        if (!spec_.job) add("", "after", array_of(spec_.after));
+        add("", "after", array_of(spec_.after));
         for (const auto& [name, value] : spec_.env) add("env", toml_key(name), toml_quoted(value));
         limits();
         if (spec_.job) {

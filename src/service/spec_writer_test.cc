@@ -29,6 +29,7 @@ class Draw {
         spec.command.front() = "/bin/x" + std::to_string(below(9));
         for (unsigned i = below(3); i > 0; --i)
             spec.env.emplace_back(fmt::format("E{}", i), text());
+        if (below(2)) spec.after = {"db", "cache"};
         if (below(2)) spec.user = "nobody";
         spec.directory = "/" + text();
         if (below(2))
@@ -86,7 +87,6 @@ class Draw {
         }
         bool many = !spec.listen || inherits;
         spec.instances = many ? static_cast<int>(1 + below(1000)) : 1;
-        if (below(2)) spec.after = {"db", "cache"};
         if (below(2)) spec.health.ready = probe(spec.listen.has_value());
         if (below(2)) spec.health.live = probe(spec.listen.has_value());
         spec.health.every = std::chrono::milliseconds(10 + below(100000));

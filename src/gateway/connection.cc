@@ -57,7 +57,7 @@ Server::Connection::Connection(Server& server, std::unique_ptr<runtime::Stream> 
 Server::Connection::~Connection() {
     server_.connections_.erase(number_);
     server_.open_.set(static_cast<double>(server_.connections_.size()));
-    server_.one_ended_.wake();
+    server_.tell_ended_.arm(server_.clock_.now());
 }
 
 runtime::Task<void> Server::Connection::serve() {

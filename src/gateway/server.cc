@@ -32,7 +32,8 @@ Server::Server(runtime::Clock& clock, MetricRegistry& metrics, Answer answer, Se
                                    "Time from a whole request to its answer.",
                                    {0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 30})),
       answer_(std::move(answer)),
-      options_(options) {}
+      options_(options),
+      tell_ended_(clock.timers(), [this] { one_ended_.wake(); }) {}
 
 Server::~Server() = default;
 

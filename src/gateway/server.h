@@ -26,7 +26,7 @@
 namespace holdfast::gateway {
 
 struct ServerOptions {
-    ReaderLimits reader;
+    ReaderLimits reader{};
     std::size_t connections_max = 256;  // One more is answered 503 and closed.
     Duration idle_wait = std::chrono::seconds(30);   // For a request to begin.
     Duration head_wait = std::chrono::seconds(10);   // From its first byte.
@@ -74,6 +74,7 @@ class Server {
     bool stopping_ = false;
     runtime::Signal stop_accepting_;
     runtime::Signal one_ended_;
+    runtime::Timer tell_ended_;  // Wakes it from the loop: stop() may not run inside what it stops.
     std::uint64_t accepted_ = 0;
     std::map<std::uint64_t, Connection*> connections_;  // In the order accepted.
     runtime::TaskGroup tasks_;           // Last: ends before what it uses.

@@ -177,6 +177,7 @@ std::string encode(const JobMemory& memory) {
         {"done", memory.done},
         {"paused", memory.paused},
         {"schedule", memory.schedule},
+        {"serial", memory.serial},
     });
 }
 
@@ -188,6 +189,7 @@ Result<JobMemory> decode_job_memory(std::string_view key, std::string_view text)
     memory.done = fields.number<VersionNumber>("done");
     memory.paused = fields.boolean("paused");
     memory.schedule = fields.text("schedule");
+    memory.serial = fields.number<std::uint64_t>("serial");
     if (!fields.ok()) return damaged(key);
     return memory;
 }

@@ -66,6 +66,7 @@ struct JobMemory {
     VersionNumber done = 0;  // Of `once`: the version that has had its run.
     bool paused = false;     // Stopped by its owner: occasions pass without being missed.
     std::string schedule;    // By which `decided` was decided: see schedule_text().
+    std::uint64_t serial = 0;  // Of the change of the job's records that wrote this one.
 
     bool operator==(const JobMemory&) const = default;
 };

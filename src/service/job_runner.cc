@@ -73,12 +73,19 @@ JobCore::Wanted wanted_of(const DesiredService& service) {
             .paused = service.running == Running::stopped};
 }
 
-// What an earlier node kept. A damaged record is left out and said.
-Task<Result<JobCore::Kept>> load(coord::Coordinator& coordinator, std::string name) {
+struct Loaded {
     JobCore::Kept kept;
+    coord::Revision revision = 0;  // Of the memory.
+};
+
+// What an earlier node kept. A damaged record is left out and said.
+Task<Result<Loaded>> load(coord::Coordinator& coordinator, std::string name) {
+    Loaded loaded;
+    auto& kept = loaded.kept;
     auto key = job_memory_key(name);
     HF_CO_TRY(auto memory, co_await coordinator.get(key));
     if (memory) {
+        loaded.revision = memory->modified;
         if (auto decoded = decode_job_memory(key, memory->value)) {
             kept.memory = *decoded;
         } else {
@@ -101,7 +108,7 @@ Task<Result<JobCore::Kept>> load(coord::Coordinator& coordinator, std::string na
         }
         kept.runs.push_back(*std::move(run));
     }
-    co_return kept;
+    co_return loaded;
 }
 
 }  // namespace
@@ -113,30 +120,30 @@ Task<void> JobRunner::State::want(std::string name, DesiredService service) {
             job->successor = std::move(service);
             co_return;
         }
-        bool run_now = service.restart_serial > job->restart_serial;
-        job->restart_serial = service.restart_serial;
         job->spec = service.spec;
         job->version = service.version;
         auto wanted = wanted_of(service);
         job->tell([wanted](JobCore& core, JobCore::Now now) { return core.want(wanted, now); });
-        if (run_now) job->tell([](JobCore& core, JobCore::Now now) { return core.run_now(now); });
         check_prerequisites(*job);
         co_return;
     }
-    auto kept = co_await load(edges.coordinator, name);
-    while (!kept) {
+    auto loaded = co_await load(edges.coordinator, name);
+    while (!loaded) {
         co_await edges.clock.sleep_for(options.retry_after);
-        kept = co_await load(edges.coordinator, name);
+        loaded = co_await load(edges.coordinator, name);
     }
+    auto& kept = loaded->kept;
     RunState last = RunState::queued;
     std::map<std::uint64_t, RunState> announced;
-    for (const auto& run : kept->runs) {
+    for (const auto& run : kept.runs) {
         announced[run.number] = run.state;
         if (run.state == RunState::succeeded || run.state == RunState::failed) last = run.state;
     }
-    JobCore core(wanted_of(service), *std::move(kept), now(), edges.random.fork());
+    auto memory = kept.memory;
+    JobCore core(wanted_of(service), std::move(kept), now(), edges.random.fork());
     auto job = std::make_shared<Job>(name, service.spec, service.version, std::move(core));
-    job->restart_serial = service.restart_serial;
+    job->memory = std::move(memory);
+    job->revision = loaded->revision;
     job->announced = std::move(announced);
     job->last_result = last;
     jobs[name] = job;

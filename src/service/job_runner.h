@@ -70,7 +70,7 @@ class JobRunner {
     // Newest first; not_found: no such job.
     Result<std::vector<JobRun>> runs(std::string_view name) const;
 
-    // A run now, beside the schedule: `start` and `restart` of a job.
+    // A run now, beside the schedule: `start` of a job.
     Result<void> run_now(std::string_view name);
 
     // Call when a service became ready or ceased to be: jobs that come after it look again.

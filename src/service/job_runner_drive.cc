@@ -81,35 +81,59 @@ Task<void> JobRunner::State::carry_out(Job& job, JobStep step) {
 }
 
 Task<void> JobRunner::State::keep(Job& job, const JobStep& step) {
+    bool nothing = !step.memory && step.records.empty() && step.erased.empty();
+    if (nothing) co_return;
+    auto serial = job.memory.serial + 1;
+    if (step.memory) job.memory = *step.memory;
+    job.memory.serial = serial;
     std::vector<coord::Operation> operations;
-    if (step.memory) operations.push_back(coord::put(job_memory_key(job.name), encode(*step.memory)));
+    operations.push_back(coord::put(job_memory_key(job.name), encode(job.memory)));
     for (const auto& run : step.records) {
         operations.push_back(coord::put(job_run_key(job.name, run.number), encode(run)));
     }
     for (auto number : step.erased) {
         operations.push_back(coord::erase(job_run_key(job.name, number)));
     }
-    if (!operations.empty()) co_await commit(std::move(operations));
+    HF_CHECK(operations.size() <= operations_max);
+    co_await commit(job, std::move(operations));
 }
 
-// Nobody else writes these keys, so there is nothing to compare, and to do it twice does no harm. A
-// job whose records cannot be kept waits: what it would do next could not be remembered.
-Task<void> JobRunner::State::commit(std::vector<coord::Operation> operations) {
-    HF_CHECK(operations.size() <= operations_max);
+// A job whose records cannot be kept waits: what it would do next could not be remembered.
+Task<void> JobRunner::State::commit(Job& job, std::vector<coord::Operation> operations) {
     bool complained = false;
-    for (;;) {
-        auto outcome = co_await edges.coordinator.commit({.when = {}, .then = operations});
-        if (outcome) co_return;
+    while (!co_await try_commit(job, operations)) {
         if (!std::exchange(complained, true)) {
-            log_error("jobs: records cannot be kept, and wait: {}", outcome.error().message);
+            log_error("job {}: its records cannot be kept; it waits", job.name);
         }
         co_await edges.clock.sleep_for(options.retry_after);
     }
 }
 
+// Every change writes the memory and is made only upon the change before it: so one that was in doubt
+// and comes late, after others, changes nothing. Whether it has come shows in the memory's serial.
+Task<bool> JobRunner::State::try_commit(Job& job, std::vector<coord::Operation> operations) {
+    auto key = job_memory_key(job.name);
+    coord::Transaction transaction{.when = {{key, job.revision}}, .then = std::move(operations)};
+    auto outcome = co_await edges.coordinator.commit(std::move(transaction));
+    if (outcome && outcome->applied) {
+        job.revision = outcome->revision;
+        co_return true;
+    }
+    auto entry = co_await edges.coordinator.get(key);
+    if (!entry) co_return false;
+    job.revision = *entry ? (*entry)->modified : 0;
+    if (!*entry) co_return false;
+    auto memory = decode_job_memory(key, (*entry)->value);
+    co_return memory && memory->serial == job.memory.serial;
+}
+
 Task<void> JobRunner::State::erase_records(std::string name) {
-    co_await commit({coord::erase(job_memory_key(name)),
-                     coord::erase_prefix(job_runs_prefix(name))});
+    coord::Transaction transaction{.when = {},
+                                   .then = {coord::erase(job_memory_key(name)),
+                                            coord::erase_prefix(job_runs_prefix(name))}};
+    while (!co_await edges.coordinator.commit(transaction)) {
+        co_await edges.clock.sleep_for(options.retry_after);
+    }
 }
 
 Result<runtime::LaunchSpec> JobRunner::State::launch_of(const Job& job,

@@ -36,7 +36,8 @@ struct Job {
     std::string name;
     Spec spec;
     VersionNumber version;
-    std::uint64_t restart_serial = 0;
+    JobMemory memory;             // As last written.
+    coord::Revision revision = 0;  // At which that was.
     JobCore core;
     std::deque<Input> inputs;
     bool working = false;  // On a step that is not carried out to its end.
@@ -79,7 +80,8 @@ struct JobRunner::State {
     runtime::Task<void> start_try(Job& job, StartTry start);
     runtime::Task<void> stop_try(Job& job, StopTry stop);
     runtime::Task<bool> launched_after_all(runtime::RunId run);
-    runtime::Task<void> commit(std::vector<coord::Operation> operations);
+    runtime::Task<void> commit(Job& job, std::vector<coord::Operation> operations);
+    runtime::Task<bool> try_commit(Job& job, std::vector<coord::Operation> operations);
     runtime::Task<void> erase_records(std::string name);
     void announce(Job& job, const JobRun& run);
     Result<runtime::LaunchSpec> launch_of(const Job& job, const StartTry& start) const;

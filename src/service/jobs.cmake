@@ -8,3 +8,6 @@ hf_library(service_jobs
 hf_test(jobs_core_test
     SOURCES job_core_test.cc job_test.cc schedule_test.cc
     USES service_jobs_core)
+hf_test(jobs_test
+    SOURCES job_runner_test.cc
+    USES service_jobs coord_simulated runtime_sim)

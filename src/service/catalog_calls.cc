@@ -72,23 +72,23 @@ runtime::Task<Result<void>> Catalog::scale(std::string name, int instances) {
 }
 
 runtime::Task<Result<std::uint64_t>> Catalog::request_restart(std::string name, RestartMode mode) {
-    HF_CO_TRY(
-        auto head,
-        co_await change_head_of(name, [&](Head& wanted, const Spec& spec) -> Result<void> {
-            bool inherits = spec.listen && spec.listen->sockets == SocketMode::inherit;
-            if (wanted.wanted == Running::stopped)
-                return fail(
-                    Errc::invalid,
-                    fmt::format("\"{0}\" is stopped; `holdfast start {0}` starts it", name));
-            if (mode == RestartMode::hot && !inherits)
-                return fail(Errc::invalid,
-                            fmt::format("\"{0}\" cannot restart hot: that needs listen.sockets = "
-                                        "\"inherit\"; `holdfast restart {0} --cold` stops it first",
-                                        name));
-            wanted.restart_serial += 1;
-            wanted.restart_mode = mode;
-            return {};
-        }));
+    HF_CO_TRY(auto head,
+              co_await change_head_of(name, [&](Head& wanted, const Spec& spec) -> Result<void> {
+                  bool inherits = spec.listen && spec.listen->sockets == SocketMode::inherit;
+                  if (wanted.wanted == Running::stopped)
+                      return fail(
+                          Errc::invalid,
+                          fmt::format("\"{0}\" is stopped; `holdfast start {0}` starts it", name));
+                  if (mode == RestartMode::hot && !inherits)
+                      return fail(
+                          Errc::invalid,
+                          fmt::format("\"{0}\" cannot restart hot: that needs listen.sockets = "
+                                      "\"inherit\"; `holdfast restart {0} --cold` stops it first",
+                                      name));
+                  wanted.restart_serial += 1;
+                  wanted.restart_mode = mode;
+                  return {};
+              }));
     co_return head.restart_serial;
 }
 

@@ -9,8 +9,9 @@
 // toml++ 3.3 asserts some things of its input that input need not fulfil ("[" and a line's end),
 // and in builds without assertions assumes them, which is worse; so does it with the kind of
 // letters outside of quotes. So its assertions become an exception of ours, whatever the build, and
-// a letter of which it does not know what it is, is nothing special. Its namespace becomes our own,
-// lest the linker merge its functions with those of another file that compiles it otherwise.
+// a letter of which it does not know what it is, is nothing special. Its namespace becomes our own
+// (spec.cmake), lest the linker merge its functions with those of another file that compiles it
+// otherwise.
 namespace {
 struct Misstep {};
 }  // namespace
@@ -18,7 +19,6 @@ struct Misstep {};
 #define TOML_ASSERT(expression) ((expression) ? void(0) : throw Misstep())
 #define TOML_EXCEPTIONS 1
 #define TOML_ENABLE_FORMATTERS 0
-#define toml holdfast_service_toml
 // clang-format off
 #include <toml++/impl/preprocessor.h>
 #undef TOML_UNREACHABLE

@@ -34,8 +34,7 @@ Result<Table> Keeper::load() {
                              wall_clock().time_since_epoch() / std::chrono::seconds(1));
     rename(path.c_str(), aside.c_str());
     damaged_table_ = fmt::format("{} ({})", aside, table.error().message);
-    fmt::print(stderr, "holdfast-keeper: the table was damaged and is set aside as {}\n",
-               damaged_table_);
+    complain("the table was damaged and is set aside as " + damaged_table_);
     return Table{};
 }
 
@@ -70,6 +69,7 @@ void Keeper::adopt(Table before) {
             poller_.watch(node_.process.get(), {Source::Kind::node});
         }
     }
+    if (resumed) tell_all_again();
     auto live =
         std::ranges::count_if(children_, [](auto& each) { return each.second.run.alive(); });
     if (!resumed && (live > 0 || node_.process)) {
@@ -118,10 +118,7 @@ void Keeper::adopt_strays() {
             auto& run = child.run;
             run.id = marked.run, run.slot = marked.slot, run.pid = pid,
             run.start_ticks = stat->start_ticks;
-            auto ticks_per_second = static_cast<std::uint64_t>(sysconf(_SC_CLK_TCK));
-            run.started = wall_clock() -
-                          (boot_clock().time_since_epoch() -
-                           std::chrono::milliseconds(stat->start_ticks * 1000 / ticks_per_second));
+            run.started = started_at(stat->start_ticks);
             run.stop_grace = std::chrono::seconds(10);
             struct stat owner{};
             if (::stat(fmt::format("/proc/{}", pid).c_str(), &owner) == 0) run.uid = owner.st_uid;

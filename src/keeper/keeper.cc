@@ -18,13 +18,14 @@ using namespace std::chrono_literals;
 Keeper::Keeper(KeeperOptions options)
     : options_(std::move(options)),
       boot_id_(boot_id()),
-      started_(wall_clock()),
+      started_(started_at(process_stat(getpid()).value_or(ProcessStat{}).start_ticks)),
       watch_(options_.node, boot_clock(), wall_clock()) {}
 
 Keeper::~Keeper() {
     for (auto& [id, child] : children_) {
         if (child.ring_memory) unmap_ring(child.ring_memory);
     }
+    remove_cgroups({cgroups_.kill, cgroups_.memory, cgroups_.cpu});  // If nothing is in them.
 }
 
 Result<std::unique_ptr<Keeper>> Keeper::start(KeeperOptions options) {
@@ -97,8 +98,13 @@ Instant Keeper::next_deadline() const {
 }
 
 bool Keeper::turn() {
-    poller_.wait(next_deadline(), [this](Source source) { handle(source); });
-    do_what_is_due(boot_clock());
+    auto deadline = next_deadline();
+    poller_.wait(deadline, [this](Source source) { handle(source); });
+    auto now = boot_clock();
+    // If we could not run either, the node's silence says nothing: the machine slept, or was
+    // stopped.
+    if (now > deadline && now - deadline > 1s) watch_.excuse(now);
+    do_what_is_due(now);
     tell_node();
     if (leaving_ == Leaving::node_first && !node_.process) stop_everything();
     bool idle = !writer_ && !node_.process && !candidate_.process &&

@@ -52,7 +52,7 @@ void KeeperLink::State::flush() {
             unsent.pop_front();
             continue;
         }
-        if (!std::exchange(waiting_to_send, true)) work.spawn(flush_when_writable());
+        if (!std::exchange(waiting_to_send, true)) sending.spawn(flush_when_writable());
         return;
     }
 }
@@ -68,20 +68,18 @@ void KeeperLink::State::post(std::string bytes, int passed) {
     flush();
 }
 
-Task<Result<KeeperLink::State::Answer>> KeeperLink::State::call(AnyMessage body, int passed) {
+Task<Result<KeeperLink::State::Answer>> KeeperLink::State::call(AnyMessage body, Repeat repeat) {
     auto sequence = ++last_sequence;
     auto bytes = std::visit([&](auto& message) { return encode(sequence, message); }, body);
     if (bytes.size() > message_bytes_max) {
         co_return fail(Errc::invalid,
                        fmt::format("{} bytes are more than the keeper takes", bytes.size()));
     }
-    auto run =
-        std::holds_alternative<Launch>(body) ? std::get<0>(std::get<Launch>(body).values).run : 0;
-    Pending pending{bytes, passed, run, {}};
+    auto* launch = std::get_if<Launch>(&body);
+    Pending pending{bytes, launch ? std::get<0>(launch->values).run : 0, repeat == Repeat::yes, {}};
     auto answered = pending.answer;
     pending_calls.emplace(sequence, std::move(pending));
-    if (greeted || std::holds_alternative<Hello>(body) || std::holds_alternative<Offer>(body))
-        post(std::move(bytes), passed);
+    if (greeted || repeat == Repeat::no) post(std::move(bytes));
     co_return co_await answered.wait();
 }
 
@@ -123,8 +121,7 @@ void KeeperLink::State::heard(Message& message) {
         auto& [run, exit] = exited->values;
         if (reported.insert(run).second) events.emplace_back(runtime::RunExited{run, exit});
     } else if (auto* notified = std::get_if<NotifiedBy>(&message.body)) {
-        events.emplace_back(
-            runtime::RunNotified{std::get<0>(notified->values), std::get<1>(notified->values)});
+        tell_notified({std::get<0>(notified->values), std::get<1>(notified->values)});
     } else if (auto* waits = std::get_if<OutputWaits>(&message.body)) {
         output_waits(std::get<0>(waits->values));
     } else if (auto* asks = std::get_if<Asks>(&message.body)) {
@@ -136,6 +133,15 @@ void KeeperLink::State::heard(Message& message) {
     happened.wake();
 }
 
+// Merged with one that nobody has taken yet: each holds all that is known.
+void KeeperLink::State::tell_notified(runtime::RunNotified event) {
+    for (auto& each : events) {
+        auto* earlier = std::get_if<runtime::RunNotified>(&each);
+        if (earlier && earlier->run == event.run) return void(*earlier = event);
+    }
+    events.emplace_back(event);
+}
+
 void KeeperLink::State::output_waits(runtime::RunId run) {
     if (std::exchange(outputs[run].waits, true)) return;
     events.emplace_back(run);
@@ -145,7 +151,10 @@ void KeeperLink::State::output_waits(runtime::RunId run) {
 
 void KeeperLink::State::lost() {
     greeted = false;
+    sending.stop();
+    waiting_to_send = false;
     fd = Fd();
+    std::erase_if(pending_calls, [](auto& each) { return !each.second.repeated; });
     unsent.clear();
     lost_once = true;
 }
@@ -197,6 +206,7 @@ void KeeperLink::State::start_keeper() {
         std::to_string(getpid())};
     words.insert(words.end(), options.keeper_args.begin(), options.keeper_args.end());
     words.push_back("--");
+    if (auto gone = words[4].find(" (deleted)"); gone != std::string::npos) words[4].resize(gone);
     auto line = read_file("/proc/self/cmdline").value_or("");
     for (std::size_t at = line.find('\0') + 1; at != 0 && at < line.size();) {
         auto end = std::min(line.find('\0', at), line.size());
@@ -222,7 +232,7 @@ void KeeperLink::State::start_keeper() {
 
 // Says who we are, hands over what the keeper may lack, and asks again what has not been answered.
 Task<void> KeeperLink::State::greet() {
-    auto hello = co_await call(Hello(true, options.build_id));
+    auto hello = co_await call(Hello(true, options.build_id), Repeat::no);
     if (!hello) {
         // Another node has our place: the keeper was told of it, not of us.
         log_error("the keeper refuses this node: {}", hello.error().message);
@@ -238,18 +248,18 @@ Task<void> KeeperLink::State::greet() {
         if (output.fd && *output.fd)
             post(encode(0, Offer(Thing::output, "", run)), output.fd->get());
     }
+    std::vector<std::uint32_t> sequences;  // From here on calls are sent by whoever makes them.
+    for (auto& [sequence, pending] : pending_calls) sequences.push_back(sequence);
     greeted = true;
     if (said_ready) post(encode(0, Ready()));
     if (lost_once) co_await announce_change();
-    std::vector<std::uint32_t> sequences;
-    for (auto& [sequence, pending] : pending_calls) sequences.push_back(sequence);
     for (auto sequence : sequences) co_await ask_again(sequence);
     co_await mirror_sockets();
 }
 
 Task<void> KeeperLink::State::announce_change() {
     lost_once = false;
-    auto answer = co_await call(AskStatus());
+    auto answer = co_await call(AskStatus(), Repeat::no);
     auto status = answer ? decode_all<KeeperStatus>(answer->payload) : std::nullopt;
     if (!status) co_return;
     auto reason =
@@ -263,7 +273,7 @@ Task<void> KeeperLink::State::ask_again(std::uint32_t sequence) {
     auto found = pending_calls.find(sequence);
     if (found == pending_calls.end()) co_return;
     if (auto run = found->second.launched) {
-        auto page = co_await call(List(run - 1));
+        auto page = co_await call(List(run - 1), Repeat::no);
         found = pending_calls.find(sequence);
         if (!page || found == pending_calls.end()) co_return;
         auto decoded = decode_all<ListPage>(page->payload);
@@ -274,17 +284,17 @@ Task<void> KeeperLink::State::ask_again(std::uint32_t sequence) {
             co_return;
         }
     }
-    post(found->second.bytes, found->second.passed);
+    post(found->second.bytes);
 }
 
 // A duplicate of every listening socket, so that none dies with the keeper.
 Task<void> KeeperLink::State::mirror_sockets() {
-    auto answer = co_await call(ListSockets());
+    auto answer = co_await call(ListSockets(), Repeat::no);
     auto specs =
         answer ? decode_all<std::vector<runtime::SocketSpec>>(answer->payload) : std::nullopt;
     for (auto& spec : specs.value_or(std::vector<runtime::SocketSpec>{})) {
         if (sockets.contains(spec.name)) continue;
-        auto fetched = co_await call(Fetch(Thing::socket, spec.name, 0));
+        auto fetched = co_await call(Fetch(Thing::socket, spec.name, 0), Repeat::no);
         if (fetched && fetched->fd && *fetched->fd) sockets[spec.name] = {spec, fetched->fd};
     }
 }

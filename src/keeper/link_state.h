@@ -30,8 +30,8 @@ struct KeeperLink::State {
     };
     struct Pending {
         std::string bytes;  // To be sent again to the next keeper.
-        int passed = -1;
         runtime::RunId launched = 0;
+        bool repeated = true;  // By the next keeper; not what belongs to a greeting.
         runtime::Completion<Result<Answer>> answer;
     };
     struct Output {
@@ -50,10 +50,12 @@ struct KeeperLink::State {
     void flush();
     runtime::Task<void> flush_when_writable();
     void post(std::string bytes, int passed = -1);
-    runtime::Task<Result<Answer>> call(AnyMessage body, int passed = -1);
+    enum class Repeat { yes, no };
+    runtime::Task<Result<Answer>> call(AnyMessage body, Repeat repeat = Repeat::yes);
     runtime::Task<Result<void>> call_plain(AnyMessage body);
     void receive_all();
     void heard(Message& message);
+    void tell_notified(runtime::RunNotified event);
     void output_waits(runtime::RunId run);
     void lost();
     runtime::Task<void> beat();
@@ -89,7 +91,9 @@ struct KeeperLink::State {
     std::map<runtime::RunId, Output> outputs;
     std::map<std::string, Socket> sockets;
 
-    runtime::TaskGroup work;  // Last: its tasks use what is above.
+    // Last: their tasks use what is above. `sending` ends with its connection.
+    runtime::TaskGroup sending;
+    runtime::TaskGroup work;
 };
 
 }  // namespace holdfast::keeper

@@ -30,6 +30,10 @@ void NodeWatch::beat(Instant now) {
     silent_at_ = now + options_.beat_max;
 }
 
+void NodeWatch::excuse(Instant now) {
+    if (silent_at_ != Instant::max()) silent_at_ = std::max(silent_at_, now + options_.beat_max);
+}
+
 void NodeWatch::ready(WallTime wall) {
     if (state_ == NodeState::starting) become(NodeState::ready, wall);
 }

@@ -30,6 +30,7 @@ class NodeWatch {
 
     void started(Instant now, WallTime wall);
     void beat(Instant now);
+    void excuse(Instant now);  // It could not be heard until now: its time begins anew.
     void ready(WallTime wall);
     // Remembers the reason and schedules the next start; `dice` is uniform in [0, 1).
     void died(Instant now, WallTime wall, std::string reason, double dice);

@@ -37,6 +37,17 @@ TEST(NodeWatch, KillsASilentNodeAtTheDeadlineAndNotBefore) {
     EXPECT_EQ(watch.due(start + 31s), Due::kill) << "the first had no effect";
 }
 
+TEST(NodeWatch, DoesNotBlameTheNodeForTimeInWhichNobodyRan) {
+    NodeWatch watch({.beat_max = 10s, .start_max = 60s}, start, wall);
+    watch.excuse(start);
+    EXPECT_EQ(watch.next_deadline(), start) << "none runs: it is to be started";
+    watch.started(start, wall);
+    watch.beat(start);
+    watch.excuse(start + 3600s);
+    EXPECT_EQ(watch.due(start + 3609s), Due::nothing);
+    EXPECT_EQ(watch.due(start + 3610s), Due::kill);
+}
+
 TEST(NodeWatch, AnswersTheFirstDeathAtOnceAndLaterOnesWithinADoublingLimit) {
     NodeWatch watch({}, start, wall);
     watch.started(start, wall);

@@ -85,13 +85,12 @@ void Keeper::node_ended(const std::string& how) {
     poller_.unwatch(node_.process.get());
     if (node_.connection) hang_up(node_.connection);
     node_ = Node();
-    bool expected =
-        leaving_ != Leaving::no ||
-        (upgrading_ && upgrading_->step == Upgrading::Step::draining && candidate_.process);
-    if (expected && upgrading_) return activate_candidate();
-    if (!expected) fmt::print(stderr, "holdfast-keeper: the node {}\n", how);
+    bool leaving = leaving_ != Leaving::no;
+    bool drained = upgrading_ && upgrading_->step == Upgrading::Step::draining;
+    if (drained && candidate_.process && !leaving) return activate_candidate();
+    if (!leaving) complain(fmt::format("the node {}", how));
     watch_.died(boot_clock(), wall_clock(), how, dice());
-    if (upgrading_ && upgrading_->step >= Upgrading::Step::activating) {
+    if (upgrading_ && upgrading_->step == Upgrading::Step::activating) {
         upgrade_failed(
             fmt::format("the new node {} before it served; the old one is started again", how));
     }
@@ -148,7 +147,9 @@ void Keeper::upgrade_step(Instant now) {
     }
     bool starting =
         std::ranges::any_of(children_, [](auto& each) { return !!each.second.channel; });
-    if (starting || writer_) return void(upgrading_->deadline = now + 10ms);
+    auto node = connections_.find(node_.connection);
+    bool unsent = node != connections_.end() && !node->second.unsent.empty();
+    if (starting || unsent || writer_) return void(upgrading_->deadline = now + 10ms);
     upgrade_failed("the new node serves, but the keeper is the old one: " +
                    become(*upgrading_).message);
 }

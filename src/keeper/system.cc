@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -42,6 +43,18 @@ Instant boot_clock() {
 WallTime wall_clock() {
     return WallTime(read_clock(CLOCK_REALTIME));
 }
+WallTime started_at(std::uint64_t start_ticks) {
+    auto hertz = static_cast<std::uint64_t>(sysconf(_SC_CLK_TCK));
+    auto after_boot = std::chrono::milliseconds(start_ticks * 1000 / hertz);
+    return wall_clock() - (boot_clock().time_since_epoch() - after_boot);
+}
+
+void complain(std::string_view what) {
+    pollfd error{STDERR_FILENO, POLLOUT, 0};
+    if (poll(&error, 1, 0) != 1) return;
+    fmt::print(stderr, "holdfast-keeper: {}\n", what.substr(0, 1000));
+}
+
 std::string errno_text() {
     return strerror(errno);
 }

@@ -34,8 +34,10 @@ class Fd {
 
 Instant boot_clock();  // CLOCK_BOOTTIME. Does not allocate.
 WallTime wall_clock();
+WallTime started_at(std::uint64_t start_ticks);  // Of a process of this boot.
 std::string boot_id();
-std::string errno_text();  // Of errno.
+std::string errno_text();              // Of errno.
+void complain(std::string_view what);  // A line to standard error, unless that would block.
 
 Result<std::string> read_file(const std::string& path);
 // Writes the whole of it to a new name beside, then renames.

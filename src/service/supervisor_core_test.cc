@@ -414,14 +414,21 @@ void Bench::run(Duration faults, Duration calm) {
     ASSERT_TRUE(live_.empty());
 }
 
-TEST(SupervisorCore, KeepsItsPromisesThroughFaultsAndRecoversWhenTheyCease) {
-    for (std::uint64_t seed = 1; seed <= 3000; ++seed) {
+constexpr std::uint64_t seeds_per_shard = 250;
+
+class SupervisorCoreSimulation : public testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(SupervisorCoreSimulation, KeepsItsPromisesThroughFaultsAndRecoversWhenTheyCease) {
+    for (std::uint64_t i = 0; i < seeds_per_shard; ++i) {
+        auto seed = GetParam() * seeds_per_shard + i;
         SCOPED_TRACE(fmt::format("seed {}", seed));
         Bench bench(seed);
         bench.run(90s, 200s);
         ASSERT_FALSE(HasFatalFailure()) << bench.last_lines();
     }
 }
+
+INSTANTIATE_TEST_SUITE_P(Seeds, SupervisorCoreSimulation, testing::Range<std::uint64_t>(0, 8));
 
 }  // namespace
 }  // namespace holdfast::service

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "base/log.h"
 #include "coord/embedded.h"
 #include "health/journal.h"
 #include "health/prober.h"
@@ -74,6 +75,7 @@ class TestNode final : public runtime::Node {
 class SupervisorTest : public testing::Test {
   protected:
     void begin(std::uint64_t seed) {
+        set_log_level(LogLevel::error);
         world = std::make_unique<World>(seed);
         machine = &world->machine("a");
         Behaviour good;
@@ -328,8 +330,12 @@ TEST_F(SupervisorTest, KeepsWhatServicesPrint) {
     EXPECT_EQ(texts, (std::vector<std::string>{"hello world", "second", "unfinished"}));
 }
 
-TEST_F(SupervisorTest, KeepsServicesThroughDeathsOfNodeKeeperAndMachine) {
-    for (std::uint64_t seed = 100; seed < 400; ++seed) {
+class SupervisorDeaths : public SupervisorTest,
+                         public testing::WithParamInterface<std::uint64_t> {};
+INSTANTIATE_TEST_SUITE_P(Seeds, SupervisorDeaths, testing::Range<std::uint64_t>(1, 5));
+
+TEST_P(SupervisorDeaths, KeepsServicesThroughDeathsOfNodeKeeperAndMachine) {
+    for (std::uint64_t seed = GetParam() * 100; seed < GetParam() * 100 + 40; ++seed) {
         SCOPED_TRACE(fmt::format("seed {}", seed));
         begin(seed);
         apply(db);

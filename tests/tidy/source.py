@@ -70,7 +70,9 @@ def functions(code):
 def _kind_of(head):
     text = head.strip()
     text = re.sub(r"^(?:public|private|protected)\s*:", "", text).strip()
-    if _SCOPE.match(text) and "(" not in re.sub(r"alignas\s*\([^)]*\)|__attribute__\s*\(\(.*?\)\)", "", text):
+    # What a class derives from may hold brackets: `class A : public B<int (*)()>`.
+    declared = re.split(r"(?<!:):(?!:)", text)[0] if re.match(r"(?:template\s*<.*>\s*)?(?:class|struct)\b", text, re.S) else text
+    if _SCOPE.match(text) and "(" not in re.sub(r"alignas\s*\([^)]*\)|__attribute__\s*\(\(.*?\)\)", "", declared):
         return "scope"
     if "(" not in text or re.search(r"=\s*$", text):
         return "other"

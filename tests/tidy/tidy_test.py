@@ -95,6 +95,9 @@ class Lengths(Sample):
                 : a_(a), b_{b}, c_{a, b} {
                 go();
             }
+            class Q : public testing::TestWithParam<int (*)()> {
+                int y = 0;
+            };
             struct S : Base { int x = 0; void two() override { x = 1; } };
             TEST(Suite, Claims) {
                 EXPECT_EQ(1, 1);

@@ -167,6 +167,8 @@ Task<std::string> converse(Stream& stream, nghttp2_session* session, Reply& repl
             if (!written) co_return written.error().message;
         }
         if (reply.closed) co_return std::string();
+        // The session has ended itself over what came in.
+        if (!nghttp2_session_want_read(session)) co_return std::string("does not speak HTTP/2");
         auto count = co_await stream.read_some(buffer);
         if (!count) co_return count.error().message;
         if (*count == 0) co_return std::string("closed the connection");

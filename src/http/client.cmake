@@ -22,3 +22,6 @@ hf_fuzzer(response_parser_fuzz
 hf_test(http_client_test
     SOURCES client_test.cc tls_client_test.cc
     USES http_client runtime_sim)
+hf_test(http_client_real_test
+    SOURCES client_real_test.cc
+    USES http_resolver)

@@ -120,10 +120,13 @@ Task<void> JobRunner::State::want(std::string name, DesiredService service) {
             job->successor = std::move(service);
             co_return;
         }
+        bool run_now = service.restart_serial > job->restart_serial;
+        job->restart_serial = service.restart_serial;
         job->spec = service.spec;
         job->version = service.version;
         auto wanted = wanted_of(service);
         job->tell([wanted](JobCore& core, JobCore::Now now) { return core.want(wanted, now); });
+        if (run_now) job->tell([](JobCore& core, JobCore::Now now) { return core.run_now(now); });
         check_prerequisites(*job);
         co_return;
     }
@@ -142,6 +145,7 @@ Task<void> JobRunner::State::want(std::string name, DesiredService service) {
     auto memory = kept.memory;
     JobCore core(wanted_of(service), std::move(kept), now(), edges.random.fork());
     auto job = std::make_shared<Job>(name, service.spec, service.version, std::move(core));
+    job->restart_serial = service.restart_serial;
     job->memory = std::move(memory);
     job->revision = loaded->revision;
     job->announced = std::move(announced);

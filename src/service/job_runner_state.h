@@ -36,8 +36,9 @@ struct Job {
     std::string name;
     Spec spec;
     VersionNumber version;
-    JobMemory memory;             // As last written.
-    coord::Revision revision = 0;  // At which that was.
+    std::uint64_t restart_serial = 0;  // Rose: `restart` of a job is a run now.
+    JobMemory memory;                  // As last written.
+    coord::Revision revision = 0;      // At which that was.
     JobCore core;
     std::deque<Input> inputs;
     bool working = false;  // On a step that is not carried out to its end.

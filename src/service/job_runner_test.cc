@@ -235,6 +235,9 @@ TEST_F(JobRunnerTest, RunsNowWhenAsked) {
     ASSERT_TRUE(runner().run_now("backup"));
     world.run_for(1s);
     EXPECT_EQ(states(), States{"succeeded"});
+    ASSERT_TRUE(finish(catalog.request_restart("backup", RestartMode::automatic)));
+    world.run_for(1s);
+    EXPECT_EQ(states(), (States{"succeeded", "succeeded"}));
     EXPECT_EQ(runner().run_now("nothing").error().code, Errc::not_found);
 }
 

@@ -40,14 +40,14 @@ runtime::Task<Result<void>> Supervisor::run() {
     state.tasks.spawn(state.follow_keeper());
     state.tasks.spawn(state.follow_wishes());
     state.wake();
-    state.has_begun.complete(true);
+    state.taken_over.complete(true);
     runtime::Completion<bool> idle;
     state.awaiting_idle.push_back(idle);
     co_await idle.wait();
     co_return Result<void>();
 }
 
-runtime::Task<void> Supervisor::began() { co_await state_->has_begun.wait(); }
+runtime::Task<void> Supervisor::began() { co_await state_->taken_over.wait(); }
 
 runtime::Task<void> Supervisor::shut_down() {
     State& state = *state_;

@@ -77,8 +77,9 @@ struct NodeClient::State {
     // What an unreachable node means to the person who typed the command.
     Error explain(const Error& error) const {
         if (error.code == Errc::in_doubt)
-            return {error.code, error.message + "; it may or may not have been done: look with "
-                                                "`holdfast status`"};
+            return {error.code, error.message +
+                                    "; it may or may not have been done: look with "
+                                    "`holdfast status`"};
         return {error.code,
                 fmt::format("no node answers at {} ({}); start one with `holdfast up`, or name "
                             "another with --node URL",
@@ -132,7 +133,9 @@ Result<std::unique_ptr<NodeClient>> NodeClient::open(std::string_view node_url,
     return std::unique_ptr<NodeClient>(new NodeClient(std::move(state)));
 }
 
-WallTime NodeClient::wall_now() { return state_->loop.clock().wall_now(); }
+WallTime NodeClient::wall_now() {
+    return state_->loop.clock().wall_now();
+}
 
 void NodeClient::pause(Duration duration) {
     state_->loop.complete(state_->loop.clock().sleep_for(duration));
@@ -157,13 +160,14 @@ Result<Answer> NodeClient::stream(const std::string& method, const std::string& 
 
     Answer answer;
     LineReader lines(on_line);
-    http::BodySink sink{.on_head = [&](const http::ResponseHead& head) { answer.status = head.status; },
-                        .on_body =
-                            [&](std::string_view bytes) {
-                                if (answer.ok()) return lines.take(bytes);
-                                answer.text += bytes;
-                                return answer.text.size() <= line_bytes_max;
-                            }};
+    http::BodySink sink{
+        .on_head = [&](const http::ResponseHead& head) { answer.status = head.status; },
+        .on_body =
+            [&](std::string_view bytes) {
+                if (answer.ok()) return lines.take(bytes);
+                answer.text += bytes;
+                return answer.text.size() <= line_bytes_max;
+            }};
     auto outcome = state_->loop.complete(state_->client.stream(
         state_->at(target), state_->request(method, body), call_limit, std::move(sink)));
     if (!outcome) return std::unexpected(state_->explain(outcome.error()));
@@ -176,8 +180,10 @@ std::string percent_encode(std::string_view text) {
     for (char c : text) {
         bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                      std::string_view("-._~").find(c) != std::string_view::npos;
-        if (plain) encoded += c;
-        else encoded += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+        if (plain)
+            encoded += c;
+        else
+            encoded += fmt::format("%{:02X}", static_cast<unsigned char>(c));
     }
     return encoded;
 }

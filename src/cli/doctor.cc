@@ -41,8 +41,7 @@ Check cgroup_check(const MachineFacts& facts) {
 }
 
 Check data_check(const MachineFacts& facts) {
-    if (facts.data_error.empty())
-        return {"data directory", Verdict::ok, facts.data_directory, ""};
+    if (facts.data_error.empty()) return {"data directory", Verdict::ok, facts.data_directory, ""};
     return {"data directory", Verdict::failure,
             fmt::format("{}: {}", facts.data_directory, facts.data_error),
             "make it writable for this user, or choose another with --data DIR"};
@@ -53,8 +52,8 @@ Check space_check(const MachineFacts& facts) {
     double free_ratio = facts.total_bytes == 0 ? 1.0
                                                : static_cast<double>(facts.free_bytes) /
                                                      static_cast<double>(facts.total_bytes);
-    auto found = fmt::format("{} of {} free", format_size(facts.free_bytes),
-                             format_size(facts.total_bytes));
+    auto found =
+        fmt::format("{} of {} free", format_size(facts.free_bytes), format_size(facts.total_bytes));
     if (facts.free_bytes >= free_bytes_min && free_ratio >= 0.05)
         return {"disk space", Verdict::ok, found, ""};
     return {"disk space", Verdict::warning, found,
@@ -104,25 +103,28 @@ Check memory_check(const MachineFacts& facts) {
 Check user_check(const MachineFacts& facts) {
     if (facts.is_root)
         return {"user", Verdict::ok, "root: services without `user` run as root too", ""};
-    return {"user", Verdict::ok, "not root: services run as this user, `user =` cannot be used", ""};
+    return {"user", Verdict::ok, "not root: services run as this user, `user =` cannot be used",
+            ""};
 }
 
 }  // namespace
 
 std::string_view verdict_name(Verdict verdict) {
     switch (verdict) {
-        case Verdict::ok: return "ok";
-        case Verdict::warning: return "warning";
-        case Verdict::failure: return "failure";
+        case Verdict::ok:
+            return "ok";
+        case Verdict::warning:
+            return "warning";
+        case Verdict::failure:
+            return "failure";
     }
     return "unknown";
 }
 
 std::vector<Check> judge(const MachineFacts& facts) {
-    return {kernel_check(facts), user_check(facts),   cgroup_check(facts),
-            memory_check(facts), files_check(facts),  keeper_check(facts),
-            data_check(facts),   space_check(facts),  sync_check(facts),
-            port_check(facts)};
+    return {kernel_check(facts), user_check(facts),   cgroup_check(facts), memory_check(facts),
+            files_check(facts),  keeper_check(facts), data_check(facts),   space_check(facts),
+            sync_check(facts),   port_check(facts)};
 }
 
 }  // namespace holdfast::cli

@@ -16,19 +16,21 @@ namespace holdfast::cli {
 
 // What was found. Nothing where it could not be found out; then `..._error` says why.
 struct MachineFacts {
-    std::string kernel;                 // "6.1.0-25-amd64"
+    std::string kernel;  // "6.1.0-25-amd64"
     bool is_root = false;
-    std::vector<std::string> cgroup_controllers;  // Writable: memory, cpu, pids; "kill" for cgroup.kill.
+    std::vector<std::string>
+        cgroup_controllers;  // Writable: memory, cpu, pids; "kill" for cgroup.kill.
     std::string data_directory;
-    std::string data_error;             // Empty: it can be written.
-    std::optional<Duration> sync_time;  // Median of a few small synced writes in the data directory.
+    std::string data_error;  // Empty: it can be written.
+    std::optional<Duration>
+        sync_time;  // Median of a few small synced writes in the data directory.
     std::uint64_t free_bytes = 0;
     std::uint64_t total_bytes = 0;
-    std::uint64_t files_max = 0;        // RLIMIT_NOFILE, hard.
-    std::string rest;                   // "127.0.0.1:7400"
-    std::string rest_error;             // Empty: nobody listens there.
-    bool holdfast_runs = false;         // A keeper answers in the data directory.
-    std::string keeper_error;           // Empty: the keeper's program stands beside this one.
+    std::uint64_t files_max = 0;  // RLIMIT_NOFILE, hard.
+    std::string rest;             // "127.0.0.1:7400"
+    std::string rest_error;       // Empty: nobody listens there.
+    bool holdfast_runs = false;   // A keeper answers in the data directory.
+    std::string keeper_error;     // Empty: the keeper's program stands beside this one.
     std::uint64_t memory_bytes = 0;
 };
 

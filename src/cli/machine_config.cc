@@ -4,13 +4,13 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <toml++/toml.h>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <toml++/toml.h>
 #include <vector>
 
 #include "base/nearest.h"
@@ -30,14 +30,22 @@ struct Key {
 };
 
 constexpr std::array keys{
-    Key{"name", KeyState::available},       Key{"data", KeyState::available},
-    Key{"port_base", KeyState::available},  Key{"listen", KeyState::available},
-    Key{"listen.rest", KeyState::available}, Key{"listen.s3", KeyState::later},
-    Key{"listen.redis", KeyState::later},   Key{"listen.dns", KeyState::later},
-    Key{"listen.peers", KeyState::later},   Key{"zone", KeyState::later},
-    Key{"weight", KeyState::later},         Key{"address", KeyState::later},
-    Key{"tls", KeyState::later},            Key{"etcd", KeyState::later},
-    Key{"dns", KeyState::later},            Key{"join", KeyState::later},
+    Key{"name", KeyState::available},
+    Key{"data", KeyState::available},
+    Key{"port_base", KeyState::available},
+    Key{"listen", KeyState::available},
+    Key{"listen.rest", KeyState::available},
+    Key{"listen.s3", KeyState::later},
+    Key{"listen.redis", KeyState::later},
+    Key{"listen.dns", KeyState::later},
+    Key{"listen.peers", KeyState::later},
+    Key{"zone", KeyState::later},
+    Key{"weight", KeyState::later},
+    Key{"address", KeyState::later},
+    Key{"tls", KeyState::later},
+    Key{"etcd", KeyState::later},
+    Key{"dns", KeyState::later},
+    Key{"join", KeyState::later},
     Key{"token", KeyState::later},
 };
 
@@ -60,9 +68,12 @@ class FileReader {
             std::string path = prefix + std::string(name.str());
             auto at = name.source().begin;
             const Key* key = find_key(path);
-            if (!key) unknown(at, path);
-            else if (key->state == KeyState::later) problem(at, not_available_yet(path));
-            else read_value(at, path, node);
+            if (!key)
+                unknown(at, path);
+            else if (key->state == KeyState::later)
+                problem(at, not_available_yet(path));
+            else
+                read_value(at, path, node);
         }
     }
 
@@ -78,8 +89,9 @@ class FileReader {
         std::vector<std::string_view> known;
         for (const auto& key : keys) known.push_back(key.path);
         auto nearest = nearest_word(path, known);
-        problem(at, nearest ? fmt::format("unknown key \"{}\"; did you mean \"{}\"?", path, *nearest)
-                            : fmt::format("unknown key \"{}\"", path));
+        problem(at, nearest
+                        ? fmt::format("unknown key \"{}\"; did you mean \"{}\"?", path, *nearest)
+                        : fmt::format("unknown key \"{}\"", path));
     }
 
     void read_value(const toml::source_position& at, const std::string& path,
@@ -89,8 +101,10 @@ class FileReader {
         if (path == "port_base") read_port_base(at, node);
         if (path == "listen.rest") read_rest(at, node);
         if (path != "listen") return;
-        if (const auto* table = node.as_table()) read_table(*table, "listen.");
-        else problem(at, "\"listen\" is a table: [listen], then rest = \"127.0.0.1:7400\"");
+        if (const auto* table = node.as_table())
+            read_table(*table, "listen.");
+        else
+            problem(at, "\"listen\" is a table: [listen], then rest = \"127.0.0.1:7400\"");
     }
 
     std::optional<std::string> text(const toml::source_position& at, const std::string& path,
@@ -104,8 +118,7 @@ class FileReader {
         const auto* list = node.as_array();
         if (!list || list->empty() || !list->get(0)->is_string())
             return problem(at, "\"data\" is a list of directories: data = [\"/var/lib/holdfast\"]");
-        if (list->size() > 1)
-            return problem(at, not_available_yet("more than one data directory"));
+        if (list->size() > 1) return problem(at, not_available_yet("more than one data directory"));
         choices_.data_directory = list->get(0)->as_string()->get();
     }
 
@@ -120,8 +133,10 @@ class FileReader {
         auto written = text(at, "listen.rest", node);
         if (!written) return;
         auto endpoint = runtime::parse_endpoint(*written);
-        if (endpoint) choices_.rest = *endpoint;
-        else problem(at, endpoint.error().message);
+        if (endpoint)
+            choices_.rest = *endpoint;
+        else
+            problem(at, endpoint.error().message);
     }
 
     std::string file_;
@@ -140,13 +155,12 @@ Result<MachineDefaults> machine_defaults() {
     if (gethostname(host.data(), host.size() - 1) != 0) std::strcpy(host.data(), "localhost");
     std::error_code error;
     auto working_directory = std::filesystem::current_path(error);
-    if (error)
-        return fail(Errc::invalid, "the current directory is gone: cd to one that exists");
-    return MachineDefaults{
-        .host_name = host.data(),
-        .data_directory = geteuid() == 0 ? "/var/lib/holdfast"
-                                         : home_directory() + "/.local/share/holdfast",
-        .working_directory = working_directory.string()};
+    if (error) return fail(Errc::invalid, "the current directory is gone: cd to one that exists");
+    return MachineDefaults{.host_name = host.data(),
+                           .data_directory = geteuid() == 0
+                                                 ? "/var/lib/holdfast"
+                                                 : home_directory() + "/.local/share/holdfast",
+                           .working_directory = working_directory.string()};
 }
 
 bool is_loopback(std::string_view address) {
@@ -156,8 +170,9 @@ bool is_loopback(std::string_view address) {
 // Names go into log lines, labels and variables.
 bool valid_name(std::string_view name) {
     constexpr std::size_t name_bytes_max = 63;
-    bool plain = name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                        "0123456789-._") == std::string_view::npos;
+    bool plain = name.find_first_not_of(
+                     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                     "0123456789-._") == std::string_view::npos;
     return plain && !name.empty() && name.size() <= name_bytes_max;
 }
 
@@ -196,8 +211,8 @@ Result<MachineConfig> settle(const MachineChoices& flags, const MachineChoices& 
                                 "127.0.0.1, and reach it from elsewhere over SSH",
                                 runtime::format_endpoint(config.rest),
                                 "other addresses need TLS, which is not available yet"));
-    std::filesystem::path directory = flags.data_directory.value_or(
-        file.data_directory.value_or(defaults.data_directory));
+    std::filesystem::path directory =
+        flags.data_directory.value_or(file.data_directory.value_or(defaults.data_directory));
     if (directory.empty()) return fail(Errc::invalid, "the data directory's name is empty");
     config.data_directory =
         (std::filesystem::path(defaults.working_directory) / directory).lexically_normal().string();

@@ -1,8 +1,8 @@
 // How one machine is set up: the file given by --config, and the flags of `up`, which win over it.
 //
-// Pure but for load(). Every key of the contract is known here. One whose feature is not there yet is
-// refused, so that nobody believes in a setting that does nothing; an unknown one is refused with the
-// nearest known one.
+// Pure but for load(). Every key of the contract is known here. One whose feature is not there yet
+// is refused, so that nobody believes in a setting that does nothing; an unknown one is refused
+// with the nearest known one.
 #pragma once
 
 #include <cstdint>

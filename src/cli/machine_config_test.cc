@@ -8,9 +8,8 @@ namespace {
 
 using testing::HasSubstr;
 
-const MachineDefaults defaults{.host_name = "box",
-                               .data_directory = "/var/lib/holdfast",
-                               .working_directory = "/home/ann"};
+const MachineDefaults defaults{
+    .host_name = "box", .data_directory = "/var/lib/holdfast", .working_directory = "/home/ann"};
 
 std::string problem_with(std::string_view text) {
     auto parsed = parse_machine_file(text, "m.toml");
@@ -65,7 +64,9 @@ TEST(MachineConfig, SaysWhereAndHowAValueIsWrong) {
 }
 
 TEST(MachineConfig, ListensOnLoopbackOnly) {
-    MachineChoices file{.name = {}, .data_directory = {}, .port_base = {},
+    MachineChoices file{.name = {},
+                        .data_directory = {},
+                        .port_base = {},
                         .rest = runtime::Endpoint{"0.0.0.0", 7400}};
     auto config = settle({}, file, defaults);
     ASSERT_FALSE(config);

@@ -1,6 +1,6 @@
 // The `holdfast` command: its words and flags, and which function each leads to.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <cstdlib>
 #include <functional>
@@ -71,8 +71,9 @@ class Command {
 
 Command::Command() {
     app_.require_subcommand(1);
-    app_.footer("Start with `holdfast up`, then `holdfast apply FILE`. Each verb explains itself:\n"
-                "holdfast VERB --help");
+    app_.footer(
+        "Start with `holdfast up`, then `holdfast apply FILE`. Each verb explains itself:\n"
+        "holdfast VERB --help");
     if (const char* node = std::getenv("HOLDFAST_NODE"); node && *node) common_.node = node;
     add_local_verbs();
     add_looking_verbs();
@@ -157,9 +158,8 @@ void Command::add_looking_verbs() {
     };
     watchable(verb("status", "how this machine and its services are; exits 3 when degraded",
                    [](Session& session) { return show_status(session); }));
-    auto* services = verb("services", "all services, or one in detail", [this](Session& session) {
-        return show_services(session, service_);
-    });
+    auto* services = verb("services", "all services, or one in detail",
+                          [this](Session& session) { return show_services(session, service_); });
     services->add_option("SERVICE", service_, "its name");
     watchable(services);
     service_verb("history", "the versions of a service",
@@ -168,9 +168,9 @@ void Command::add_looking_verbs() {
                  [this](Session& session) { return show_why(session, service_name_); });
     service_verb("runs", "the runs of a job",
                  [this](Session& session) { return show_runs(session, service_name_); });
-    service_verb("spec", "what was declared",
-                 [this](Session& session) { return show_spec(session, service_name_, effective_); })
-        ->add_flag("--effective", effective_, "with every default filled in");
+    service_verb("spec", "what was declared", [this](Session& session) {
+        return show_spec(session, service_name_, effective_);
+    })->add_flag("--effective", effective_, "with every default filled in");
 
     auto* logs = service_verb("logs", "what a service prints", [this](Session& session) {
         return show_logs(session, service_name_, logs_);
@@ -179,7 +179,8 @@ void Command::add_looking_verbs() {
     logs->add_option("-n,--tail", logs_.tail, "so many of the last lines")
         ->check(CLI::Range(0, 100000))
         ->capture_default_str();
-    logs->add_option("--instance", logs_.instance, "only this one's")->check(CLI::NonNegativeNumber);
+    logs->add_option("--instance", logs_.instance, "only this one's")
+        ->check(CLI::NonNegativeNumber);
 
     auto* settings = verb("settings", "show or change settings", [this](Session& session) {
         if (key_ && unset_) return unset_setting(session, *key_);
@@ -204,32 +205,31 @@ void Command::add_changing_verbs() {
         return delete_service(session, service_name_);
     })->add_flag("--dry-run", common_.dry_run, "only show what would be done");
 
-    auto* deploy_verb = service_verb("deploy", "roll out a new version, watched",
-                                     [this](Session& session) {
-                                         return deploy(session, service_name_, deploy_);
-                                     });
+    auto* deploy_verb =
+        service_verb("deploy", "roll out a new version, watched",
+                     [this](Session& session) { return deploy(session, service_name_, deploy_); });
     deploy_verb->add_option("--env", deploy_.env, "NAME=VALUE, added to the spec's")
         ->take_all()
         ->expected(1);
     deploy_verb->add_flag("--dry-run", common_.dry_run, "only show what would change");
     deploy_verb->add_option("COMMAND", deploy_.command, "after --: replaces the spec's command");
 
-    auto* rollback_verb = service_verb("rollback", "go back to an earlier version",
-                                       [this](Session& session) {
-        if (with_data_) return print_error({Errc::invalid, not_available_yet("--with-data")});
-        return rollback(session, service_name_, version_to_);
-    });
+    auto* rollback_verb =
+        service_verb("rollback", "go back to an earlier version", [this](Session& session) {
+            if (with_data_) return print_error({Errc::invalid, not_available_yet("--with-data")});
+            return rollback(session, service_name_, version_to_);
+        });
     rollback_verb->add_option("--to", version_to_, "which one [the last that was live]")
         ->check(CLI::PositiveNumber);
     rollback_verb->add_flag("--dry-run", common_.dry_run, "only show what would change");
     rollback_verb->add_flag("--with-data", with_data_, "not available yet");
 
-    auto* restart_verb = service_verb("restart", "replace the instances by fresh ones",
-                                      [this](Session& session) {
-        if (hot_) mode_ = "hot";
-        if (cold_) mode_ = "cold";
-        return restart(session, service_name_, mode_);
-    });
+    auto* restart_verb =
+        service_verb("restart", "replace the instances by fresh ones", [this](Session& session) {
+            if (hot_) mode_ = "hot";
+            if (cold_) mode_ = "cold";
+            return restart(session, service_name_, mode_);
+        });
     auto* hot = restart_verb->add_flag("--hot", hot_, "new one ready before the old one stops");
     restart_verb->add_flag("--cold", cold_, "stop, then start")->excludes(hot);
 
@@ -237,9 +237,11 @@ void Command::add_changing_verbs() {
                  [this](Session& session) { return stop_service(session, service_name_); });
     service_verb("start", "start a stopped service, or one that is backing off, now",
                  [this](Session& session) { return start_service(session, service_name_); });
-    service_verb("scale", "set the number of instances", [this](Session& session) {
-        return scale(session, service_name_, instances_);
-    })->add_option("N", instances_, "instances")->required()->check(CLI::Range(0, 1000));
+    service_verb("scale", "set the number of instances",
+                 [this](Session& session) { return scale(session, service_name_, instances_); })
+        ->add_option("N", instances_, "instances")
+        ->required()
+        ->check(CLI::Range(0, 1000));
 }
 
 void Command::add_user_verbs(CLI::App* parent) {
@@ -259,9 +261,10 @@ void Command::add_user_verbs(CLI::App* parent) {
     create->add_option("--prefix", user_.prefix, "not available yet");
     create->add_option("--commands", user_.commands, "not available yet");
     user_verb("list", "all users", [](Session& session) { return list_users(session); });
-    user_verb("delete", "take a user's access away", [this](Session& session) {
-        return delete_user(session, user_.name);
-    })->add_option("NAME", user_.name, "whose")->required();
+    user_verb("delete", "take a user's access away",
+              [this](Session& session) { return delete_user(session, user_.name); })
+        ->add_option("NAME", user_.name, "whose")
+        ->required();
 }
 
 int Command::act(const Action& action) {
@@ -277,8 +280,11 @@ int Command::act(const Action& action) {
 }
 
 int Command::start_up() {
-    for (const auto& [flag, given] : {std::pair{"--zone", zone_}, {"--address", address_},
-                                      {"--etcd", etcd_}, {"--join", join_}, {"--token", join_token_}})
+    for (const auto& [flag, given] : {std::pair{"--zone", zone_},
+                                      {"--address", address_},
+                                      {"--etcd", etcd_},
+                                      {"--join", join_},
+                                      {"--token", join_token_}})
         if (given) return print_error({Errc::invalid, not_available_yet(flag)});
     auto config = load_machine_config(config_file_, machine_);
     if (!config) return print_error(config.error());

@@ -23,8 +23,8 @@
 #include "gateway/server.h"
 #include "health/alerter.h"
 #include "health/journal.h"
-#include "health/process_share.h"
 #include "health/prober.h"
+#include "health/process_share.h"
 #include "http/client.h"
 #include "http/system_resolver.h"
 #include "http/tls_client.h"
@@ -49,7 +49,7 @@ using runtime::Task;
 
 namespace {
 
-constexpr Duration rest_grace = 2s;       // For answers under way when the node leaves.
+constexpr Duration rest_grace = 2s;          // For answers under way when the node leaves.
 constexpr Duration handover_patience = 10s;  // For an older node to let go of store and ports.
 constexpr Duration handover_retry = 10ms;
 
@@ -76,8 +76,8 @@ Account own_account() {
     return {.name = entry->pw_name, .home = entry->pw_dir};
 }
 
-// Everything of a node that serves, in the order it is built; it is taken apart in the reverse order.
-// What outlives it, processes and their sockets, is the keeper's and not here.
+// Everything of a node that serves, in the order it is built; it is taken apart in the reverse
+// order. What outlives it, processes and their sockets, is the keeper's and not here.
 class Node {
   public:
     static Task<Result<std::unique_ptr<Node>>> open(runtime::EventLoop& loop,
@@ -185,13 +185,12 @@ Task<Result<void>> Node::build_rooms() {
     health::AlerterOptions alerting;
     alerting.node = options_.name;
     alerting.external_url = "http://" + runtime::format_endpoint(options_.rest);
-    HF_CO_TRY(alerter_,
-              health::Alerter::open({.clock = clock,
-                                     .store = *store_,
-                                     .client = *http_,
-                                     .journal = *journal_,
-                                     .random = random_.fork()},
-                                    alerting));
+    HF_CO_TRY(alerter_, health::Alerter::open({.clock = clock,
+                                               .store = *store_,
+                                               .client = *http_,
+                                               .journal = *journal_,
+                                               .random = random_.fork()},
+                                              alerting));
     prober_ = std::make_unique<health::MachineProber>(
         health::MachineProber::Edges{.clock = clock,
                                      .network = network_,
@@ -269,9 +268,9 @@ void Node::build_gateway() {
                                                             .local_tokens = tokens_,
                                                             .metrics = metrics_,
                                                             .facts = std::move(facts)});
-    server_ = std::make_unique<gateway::Server>(
-        clock, metrics_,
-        [this](gateway::Request request) { return api_->answer(std::move(request)); });
+    server_ = std::make_unique<gateway::Server>(clock, metrics_, [this](gateway::Request request) {
+        return api_->answer(std::move(request));
+    });
 }
 
 // Where a room above must cause something in a room below, it is here.
@@ -338,8 +337,8 @@ Task<Result<void>> serve(runtime::EventLoop& loop, keeper::KeeperLink& link,
                          const NodeOptions& options) {
     runtime::TaskGroup link_task;
     link_task.spawn(link.run());
-    // Started beside another node, for an upgrade, we have shown by now that this program runs here;
-    // there is nothing else to prepare.
+    // Started beside another node, for an upgrade, we have shown by now that this program runs
+    // here; there is nothing else to prepare.
     HF_CO_TRY(auto status, co_await link.status());
     if (status.node_pid != ::getpid()) link.ready();
     auto request = co_await link.next_request();
@@ -348,8 +347,8 @@ Task<Result<void>> serve(runtime::EventLoop& loop, keeper::KeeperLink& link,
     HF_CO_TRY(auto node, co_await Node::open(loop, link, options));
     HF_CO_TRY_VOID(co_await node->start());
     link.ready();
-    log_info("node {}: ready after {}, http://{}", options.name,
-             format_duration_rough(node->age()), runtime::format_endpoint(options.rest));
+    log_info("node {}: ready after {}, http://{}", options.name, format_duration_rough(node->age()),
+             runtime::format_endpoint(options.rest));
 
     auto told = co_await runtime::race(link.next_request(), loop.next_signal({SIGTERM, SIGINT}));
     bool stop = told.index() == 0 && std::get<0>(told) == keeper::NodeRequest::shutdown;

@@ -1,4 +1,5 @@
-// The node's role of this program: everything but the keeper. main() calls it, the keeper starts it.
+// The node's role of this program: everything but the keeper. main() calls it, the keeper starts
+// it.
 #pragma once
 
 #include <string>

@@ -25,7 +25,8 @@ std::string moment(const json::value& object, std::string_view member) {
     auto time = time_of(object, member);
     if (!time) return "-";
     auto text = format_wall_time(*time);
-    return text.substr(0, 10) + " " + text.substr(11, 8);  // To the second; the zone is in the title.
+    return text.substr(0, 10) + " " +
+           text.substr(11, 8);  // To the second; the zone is in the title.
 }
 
 // The state, with a star while a rollout is under way.
@@ -44,7 +45,8 @@ std::string service_table(const json::array& services, const Page& page) {
     bool deploying = false;
     for (const auto& service : services) {
         bool job = text_of(service, "kind") == "job";
-        auto ready = fmt::format("{}/{}", number_of(service, "ready"), number_of(service, "wanted"));
+        auto ready =
+            fmt::format("{}/{}", number_of(service, "ready"), number_of(service, "wanted"));
         table.add({text_of(service, "name"), state_of(service), job ? "job" : ready,
                    fmt::format("{}", number_of(service, "version")), age(service, "since", page)});
         deploying = deploying || state_of(service).ends_with('*');
@@ -60,11 +62,12 @@ std::string keeper_words(const json::value& keeper, const Page& page) {
     std::string out;
     const auto& deaths = list_of(keeper, "node_deaths");
     if (!deaths.empty())
-        append_wrapped(out,
-                       fmt::format("node restarted {} times, last {} ago: {}",
-                                   number_of(keeper, "node_restarts"),
-                                   age(deaths.back(), "at", page), text_of(deaths.back(), "reason")),
-                       page, 0);
+        append_wrapped(
+            out,
+            fmt::format("node restarted {} times, last {} ago: {}",
+                        number_of(keeper, "node_restarts"), age(deaths.back(), "at", page),
+                        text_of(deaths.back(), "reason")),
+            page, 0);
     if (auto took_over = text_of(keeper, "took_over"); !took_over.empty())
         append_wrapped(out, "keeper took over: " + took_over, page, 0);
     return out;
@@ -121,12 +124,12 @@ std::string incident_words(const json::array& incidents, const Page& page) {
             --skip;
             continue;
         }
-        auto lasted = format_duration_rough(std::chrono::milliseconds(static_cast<std::int64_t>(
-            1000 * real_of(incident, "lasted_seconds"))));
+        auto lasted = format_duration_rough(std::chrono::milliseconds(
+            static_cast<std::int64_t>(1000 * real_of(incident, "lasted_seconds"))));
         bool over = !member_of(incident, "ended").is_null();
-        auto line = fmt::format("{}  {} {}{}: {}", moment(incident, "began"),
-                                text_of(incident, "worst"), over ? "for " : "since ", lasted,
-                                text_of(incident, "cause"));
+        auto line =
+            fmt::format("{}  {} {}{}: {}", moment(incident, "began"), text_of(incident, "worst"),
+                        over ? "for " : "since ", lasted, text_of(incident, "cause"));
         if (over) line += "; " + text_of(incident, "resolution");
         append_wrapped(out, line, page, 2);
     }
@@ -138,8 +141,10 @@ std::string event_words(const json::value& event) {
     auto words = subject.substr(subject.find('/') + 1);
     auto from = text_of(event, "from");
     auto to = text_of(event, "to");
-    if (!from.empty() && !to.empty()) words += fmt::format(": {} -> {}", from, to);
-    else words += ": " + (to.empty() ? text_of(event, "kind") : to);
+    if (!from.empty() && !to.empty())
+        words += fmt::format(": {} -> {}", from, to);
+    else
+        words += ": " + (to.empty() ? text_of(event, "kind") : to);
     if (auto reason = text_of(event, "reason"); !reason.empty()) words += ": " + reason;
     return words;
 }
@@ -169,7 +174,8 @@ std::string command_words(const json::array& command) {
     std::string words;
     for (const auto& word : command) {
         if (!words.empty()) words += ' ';
-        if (const auto* text = word.if_string()) words += std::string_view(text->data(), text->size());
+        if (const auto* text = word.if_string())
+            words += std::string_view(text->data(), text->size());
     }
     return words;
 }
@@ -223,8 +229,10 @@ std::string render_status(const json::value& status, const Page& page) {
     out += '\n' + keeper_words(keeper, page);
 
     const auto& services = list_of(status, "services");
-    if (services.empty()) out += "\nNo services yet: declare one with holdfast apply FILE\n";
-    else out += "\n" + service_table(services, page);
+    if (services.empty())
+        out += "\nNo services yet: declare one with holdfast apply FILE\n";
+    else
+        out += "\n" + service_table(services, page);
 
     for (const auto& problem : list_of(status, "problems")) {
         out += '\n';
@@ -249,10 +257,10 @@ std::string render_services(const json::value& services, const Page& page) {
 }
 
 std::string render_service(const json::value& service, const Page& page) {
-    auto head = fmt::format("{}: {} for {}, version {}, {}/{} ready", text_of(service, "name"),
-                            state_of(service), age(service, "since", page),
-                            number_of(service, "version"), number_of(service, "ready"),
-                            number_of(service, "wanted"));
+    auto head =
+        fmt::format("{}: {} for {}, version {}, {}/{} ready", text_of(service, "name"),
+                    state_of(service), age(service, "since", page), number_of(service, "version"),
+                    number_of(service, "ready"), number_of(service, "wanted"));
     if (number_of(service, "port") != 0)
         head += fmt::format(", listens on {}:{}", text_of(service, "address"),
                             number_of(service, "port"));
@@ -278,7 +286,8 @@ std::string render_history(const json::value& versions, const Page& page) {
     for (const auto& version : list_of(versions, "versions")) {
         auto number = number_of(version, "version");
         auto cause = text_of(version, "cause");
-        if (auto restores = number_of(version, "restores")) cause += fmt::format(" to {}", restores);
+        if (auto restores = number_of(version, "restores"))
+            cause += fmt::format(" to {}", restores);
         const auto& outcome = member_of(version, "outcome");
         table.add({fmt::format("{}{}", flag_of(version, "current") ? "*" : "", number),
                    moment(version, "created"), cause, text_of(version, "by"),
@@ -297,7 +306,8 @@ std::string render_why(const json::value& why, const Page& page) {
     auto service = text_of(why, "service");
     auto state = text_of(why, "state");
     if (state.empty()) return service + ": nothing has been recorded of it yet\n";
-    append_wrapped(out, fmt::format("{}: {} for {}", service, state, age(why, "since", page)), page, 0);
+    append_wrapped(out, fmt::format("{}: {} for {}", service, state, age(why, "since", page)), page,
+                   0);
     if (auto reason = text_of(why, "reason"); !reason.empty()) append_wrapped(out, reason, page, 2);
     out += incident_words(list_of(why, "incidents"), page);
 
@@ -310,7 +320,8 @@ std::string render_why(const json::value& why, const Page& page) {
             out += "\n" + day + " (UTC)\n";
         }
         constexpr std::size_t indent = 14;  // Under the text after the time.
-        auto depth = static_cast<std::size_t>(std::clamp<std::int64_t>(number_of(event, "indent"), 0, 4));
+        auto depth =
+            static_cast<std::size_t>(std::clamp<std::int64_t>(number_of(event, "indent"), 0, 4));
         auto line = at.substr(11, 12) + std::string(2 + 2 * depth, ' ') + event_words(event);
         out += wrap(line, page.width, indent + 2 * depth) + '\n';
     }
@@ -319,8 +330,8 @@ std::string render_why(const json::value& why, const Page& page) {
 
 std::string render_runs(const json::value& runs, const Page& page) {
     std::string out;
-    append_wrapped(out, fmt::format("{}: {}", text_of(runs, "service"), text_of(runs, "reason")), page,
-                   0);
+    append_wrapped(out, fmt::format("{}: {}", text_of(runs, "service"), text_of(runs, "reason")),
+                   page, 0);
     if (auto next = moment(runs, "next"); next != "-") out += "next run at " + next + " UTC\n";
     const auto& list = list_of(runs, "runs");
     if (list.empty()) return out + "No runs yet.\n";
@@ -336,7 +347,8 @@ std::string render_runs(const json::value& runs, const Page& page) {
         auto ended = time_of(run, "ended");
         auto state = text_of(run, "state");
         if (auto times = number_of(run, "times"); times > 1) state += fmt::format(" x{}", times);
-        table.add({fmt::format("{}", number_of(run, "run")), moment(run, "due"), state, fmt::format("{}", number_of(run, "tries")),
+        table.add({fmt::format("{}", number_of(run, "run")), moment(run, "due"), state,
+                   fmt::format("{}", number_of(run, "tries")),
                    started && ended ? format_duration_rough(*ended - *started) : "-",
                    text_of(run, "reason")});
     }
@@ -386,18 +398,18 @@ std::string render_setting(const json::value& setting) {
 std::string render_applied(const json::value& applied) {
     bool dry_run = flag_of(applied, "dry_run");
     auto change = text_of(applied, "change");
-    std::string out =
-        fmt::format("{}: {}{}", text_of(applied, "service"),
-                    dry_run && change != "unchanged" ? "would be " : "", change);
-    if (auto version = number_of(applied, "version"))
-        out += fmt::format(", version {}", version);
+    std::string out = fmt::format("{}: {}{}", text_of(applied, "service"),
+                                  dry_run && change != "unchanged" ? "would be " : "", change);
+    if (auto version = number_of(applied, "version")) out += fmt::format(", version {}", version);
     out += '\n';
     for (const auto& field : list_of(applied, "changes")) {
         auto from = text_of(field, "from");
         auto to = text_of(field, "to");
-        if (change == "created") out += fmt::format("  {} = {}\n", text_of(field, "key"), to);
-        else out += fmt::format("  {}: {} -> {}\n", text_of(field, "key"), from.empty() ? "(absent)" : from,
-                           to.empty() ? "(absent)" : to);
+        if (change == "created")
+            out += fmt::format("  {} = {}\n", text_of(field, "key"), to);
+        else
+            out += fmt::format("  {}: {} -> {}\n", text_of(field, "key"),
+                               from.empty() ? "(absent)" : from, to.empty() ? "(absent)" : to);
     }
     for (const auto& warning : list_of(applied, "warnings"))
         if (const auto* text = warning.if_string())

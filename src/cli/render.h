@@ -1,7 +1,8 @@
 // What the node answers, as people read it in a terminal. Pure: JSON in, text out.
 //
-// The JSON is that of docs/openapi: fields that may be missing there may be missing here; `now` turns
-// instants into ages. Lines are at most `width` columns, except where a single word is longer.
+// The JSON is that of docs/openapi: fields that may be missing there may be missing here; `now`
+// turns instants into ages. Lines are at most `width` columns, except where a single word is
+// longer.
 #pragma once
 
 #include <boost/json/value.hpp>

@@ -16,7 +16,9 @@ namespace {
 
 namespace json = boost::json;
 
-Page page() { return {.now = *parse_wall_time("2026-11-21T12:00:00Z"), .width = 80}; }
+Page page() {
+    return {.now = *parse_wall_time("2026-11-21T12:00:00Z"), .width = 80};
+}
 
 // Compares with golden/NAME.txt. To accept a change: HOLDFAST_WRITE_GOLDEN=1, then review the diff.
 void expect_golden(const std::string& name, const std::string& text) {
@@ -37,18 +39,21 @@ void expect_golden(const std::string& name, const std::string& text) {
 const std::string long_name(40, 'n');  // The contract promises 80 columns for names this long.
 
 json::value service(const std::string& name, const std::string& state, int ready, int wanted) {
-    return {{"name", name},     {"kind", "server"}, {"state", state},
+    return {{"name", name},
+            {"kind", "server"},
+            {"state", state},
             {"reason", "exited with code 1 after 12ms, 3 times in a row; next start in 1.6s"},
-            {"since", "2026-11-21T08:30:00.000Z"},  {"wanted", wanted},
-            {"ready", ready},   {"version", 12}};
+            {"since", "2026-11-21T08:30:00.000Z"},
+            {"wanted", wanted},
+            {"ready", ready},
+            {"version", 12}};
 }
 
 json::value deploying_service() {
     auto shown = service("shop", "ready", 3, 3);
-    shown.as_object()["rollout"] = {{"version", 12},     {"from", 11},
-                                    {"strategy", "hot"}, {"phase", "watching"},
-                                    {"replaced", 3},     {"wanted", 3},
-                                    {"reason", ""},      {"since", "2026-11-21T11:59:48.000Z"}};
+    shown.as_object()["rollout"] = {
+        {"version", 12}, {"from", 11},  {"strategy", "hot"}, {"phase", "watching"},
+        {"replaced", 3}, {"wanted", 3}, {"reason", ""},      {"since", "2026-11-21T11:59:48.000Z"}};
     return shown;
 }
 
@@ -112,12 +117,16 @@ TEST(Render, Service) {
                                          {"outcome", "rolled_back"},
                                          {"at", "2026-11-21T11:00:00.000Z"},
                                          {"reason", "2 of 2 new instances exited with code 1"}};
-    shown.as_object()["instances"] = {
-        instance(0, "ready", {{"at", "2026-11-21T11:58:00.000Z"}, {"by", "outside"}, {"signal", 9},
-                             {"reason", "killed from outside by SIGKILL"}}),
-        instance(1, "backing_off",
-                 {{"at", "2026-11-21T11:58:00.000Z"}, {"by", "itself"}, {"code", 1},
-                  {"reason", "exited with code 1"}})};
+    shown.as_object()["instances"] = {instance(0, "ready",
+                                               {{"at", "2026-11-21T11:58:00.000Z"},
+                                                {"by", "outside"},
+                                                {"signal", 9},
+                                                {"reason", "killed from outside by SIGKILL"}}),
+                                      instance(1, "backing_off",
+                                               {{"at", "2026-11-21T11:58:00.000Z"},
+                                                {"by", "itself"},
+                                                {"code", 1},
+                                                {"reason", "exited with code 1"}})};
     expect_golden("service", render_service(shown, page()));
 }
 
@@ -125,11 +134,18 @@ TEST(Render, History) {
     json::value versions{
         {"service", "shop"},
         {"versions",
-         {{{"version", 1}, {"created", "2026-11-20T10:00:00.000Z"}, {"by", "local:0"},
-           {"cause", "apply"}, {"current", false}, {"outcome", {{"state", "rolled_back"}, {"reason", "never ready within 60s"}}},
+         {{{"version", 1},
+           {"created", "2026-11-20T10:00:00.000Z"},
+           {"by", "local:0"},
+           {"cause", "apply"},
+           {"current", false},
+           {"outcome", {{"state", "rolled_back"}, {"reason", "never ready within 60s"}}},
            {"command", {"/opt/shop/bin/shop", "--port", "${PORT}"}}},
-          {{"version", 2}, {"created", "2026-11-21T10:00:00.000Z"}, {"by", "ann"},
-           {"cause", "deploy"}, {"current", true},
+          {{"version", 2},
+           {"created", "2026-11-21T10:00:00.000Z"},
+           {"by", "ann"},
+           {"cause", "deploy"},
+           {"current", true},
            {"restores", 1},
            {"outcome", {{"state", "live"}, {"reason", "watched for 30s without a failure"}}},
            {"command", {"/opt/shop/bin/shop", "--port", "${PORT}", "--with-more-words"}}}}}};
@@ -137,43 +153,63 @@ TEST(Render, History) {
 }
 
 TEST(Render, Why) {
-    json::value why{
-        {"service", "shop"},
-        {"state", "ready"},
-        {"since", "2026-11-21T11:59:00.000Z"},
-        {"reason", "all 3 instances are ready"},
-        {"incidents",
-         {{{"began", "2026-11-20T23:59:59.900Z"}, {"ended", "2026-11-21T00:00:01.123Z"},
-           {"worst", "degraded"}, {"cause", "http:/ready answered 503 at 2 of 2 probes"},
-           {"resolution", "ready again"}, {"lasted_seconds", 1.223}}}},
-        {"timeline",
-         {{{"at", "2026-11-20T23:59:59.900Z"}, {"subject", "service/shop"}, {"kind", "state"},
-           {"from", "ready"}, {"to", "degraded"}, {"indent", 0},
-           {"reason", "http:/ready answered 503 at 2 of 2 probes; the last took 12ms and said "
-                      "\"database is away\""}},
-          {{"at", "2026-11-21T00:00:01.123Z"}, {"subject", "instance/shop.0"}, {"kind", "run"},
-           {"from", ""}, {"to", "started"}, {"indent", 1}, {"reason", "as pid 12"}}}}};
+    json::value why{{"service", "shop"},
+                    {"state", "ready"},
+                    {"since", "2026-11-21T11:59:00.000Z"},
+                    {"reason", "all 3 instances are ready"},
+                    {"incidents",
+                     {{{"began", "2026-11-20T23:59:59.900Z"},
+                       {"ended", "2026-11-21T00:00:01.123Z"},
+                       {"worst", "degraded"},
+                       {"cause", "http:/ready answered 503 at 2 of 2 probes"},
+                       {"resolution", "ready again"},
+                       {"lasted_seconds", 1.223}}}},
+                    {"timeline",
+                     {{{"at", "2026-11-20T23:59:59.900Z"},
+                       {"subject", "service/shop"},
+                       {"kind", "state"},
+                       {"from", "ready"},
+                       {"to", "degraded"},
+                       {"indent", 0},
+                       {"reason",
+                        "http:/ready answered 503 at 2 of 2 probes; the last took 12ms and said "
+                        "\"database is away\""}},
+                      {{"at", "2026-11-21T00:00:01.123Z"},
+                       {"subject", "instance/shop.0"},
+                       {"kind", "run"},
+                       {"from", ""},
+                       {"to", "started"},
+                       {"indent", 1},
+                       {"reason", "as pid 12"}}}}};
     expect_golden("why", render_why(why, page()));
 }
 
 TEST(Render, Runs) {
-    json::value runs{
-        {"service", "report"},
-        {"reason", "succeeded 8h 28m ago, due again in 15h 30m"},
-        {"next", "2026-11-22T03:30:00.000Z"},
-        {"runs",
-         {{{"run", 7}, {"due", "2026-11-21T03:30:00.000Z"}, {"started", "2026-11-21T03:30:00.010Z"},
-           {"ended", "2026-11-21T03:31:12.500Z"}, {"state", "succeeded"}, {"tries", 2},
-           {"reason", "exit code 0, verified"}}}}};
+    json::value runs{{"service", "report"},
+                     {"reason", "succeeded 8h 28m ago, due again in 15h 30m"},
+                     {"next", "2026-11-22T03:30:00.000Z"},
+                     {"runs",
+                      {{{"run", 7},
+                        {"due", "2026-11-21T03:30:00.000Z"},
+                        {"started", "2026-11-21T03:30:00.010Z"},
+                        {"ended", "2026-11-21T03:31:12.500Z"},
+                        {"state", "succeeded"},
+                        {"tries", 2},
+                        {"reason", "exit code 0, verified"}}}}};
     expect_golden("runs", render_runs(runs, page()));
 }
 
 TEST(Render, UsersAndSettings) {
     json::value users{{"users",
-                       {{{"name", "ann"}, {"role", "admin"}, {"access_key", "HFAK1234567890ABCDEF"},
+                       {{{"name", "ann"},
+                         {"role", "admin"},
+                         {"access_key", "HFAK1234567890ABCDEF"},
                          {"created", "2026-11-21T10:00:00.000Z"}}}}};
     json::value settings{{"settings",
-                          {{{"key", "copies"}, {"value", "1"}, {"default", "1"}, {"unit", "count"},
+                          {{{"key", "copies"},
+                            {"value", "1"},
+                            {"default", "1"},
+                            {"unit", "count"},
                             {"description", "Durable copies of each key on different machines."},
                             {"available", false}}}}};
     expect_golden("users_settings",

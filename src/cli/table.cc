@@ -11,14 +11,18 @@ namespace {
 constexpr std::size_t gap = 2;           // Spaces between columns.
 constexpr std::size_t shrunk_least = 8;  // A column narrower than this says nothing.
 
-bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
+bool continues_character(char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) == 0x80;
+}
 
 void append_cell(std::string& line, const Column& column, std::string_view text,
                  std::size_t width) {
     std::string shown = cut_to(text, width);
     std::string padding(width - std::min(width, text_width(shown)), ' ');
-    if (column.align == Column::Align::right) line += padding + shown;
-    else line += shown + padding;
+    if (column.align == Column::Align::right)
+        line += padding + shown;
+    else
+        line += shown + padding;
 }
 
 std::string trimmed(std::string line) {
@@ -82,7 +86,8 @@ std::vector<std::size_t> Table::widths(std::size_t width) const {
     for (auto w : widths) total += w;
     for (std::size_t i = columns_.size(); i-- > 0 && total > width;) {
         if (columns_[i].fit != Column::Fit::shrink) continue;
-        std::size_t least = std::min(widths[i], std::max(shrunk_least, text_width(columns_[i].title)));
+        std::size_t least =
+            std::min(widths[i], std::max(shrunk_least, text_width(columns_[i].title)));
         std::size_t cut = std::min(total - width, widths[i] - least);
         widths[i] -= cut;
         total -= cut;

@@ -1,7 +1,7 @@
 // Tables as the command prints them: aligned, and never wider than the terminal is.
 //
-// Pure. Widths are counted in characters (UTF-8 code points), which is right for all Holdfast prints
-// of its own; wide scripts in a user's texts may stand out by a column.
+// Pure. Widths are counted in characters (UTF-8 code points), which is right for all Holdfast
+// prints of its own; wide scripts in a user's texts may stand out by a column.
 #pragma once
 
 #include <cstddef>
@@ -47,8 +47,8 @@ std::size_t text_width(std::string_view text);
 // The text, or as much of it as fits with "..." at its end.
 std::string cut_to(std::string_view text, std::size_t width);
 
-// Breaks at spaces, so that no line is wider unless a word is; each line after the first begins with
-// `indent` spaces.
+// Breaks at spaces, so that no line is wider unless a word is; each line after the first begins
+// with `indent` spaces.
 std::string wrap(std::string_view text, std::size_t width, std::size_t indent);
 
 }  // namespace holdfast::cli

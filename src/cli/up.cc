@@ -39,9 +39,10 @@ Result<int> renew(const MachineConfig& config, const Programs& programs,
     bool same_node = running.node_build_id == keeper::own_build_id();
     bool same_keeper = running.build_id == keeper::build_id_of(programs.keeper);
     if (same_node && same_keeper) {
-        fmt::print("Holdfast already runs on {} (pid {}), with this very build: nothing to do.\n"
-                   "See it with `holdfast status`; stop it with `kill {}`.\n",
-                   config.data_directory, running.pid, running.pid);
+        fmt::print(
+            "Holdfast already runs on {} (pid {}), with this very build: nothing to do.\n"
+            "See it with `holdfast status`; stop it with `kill {}`.\n",
+            config.data_directory, running.pid, running.pid);
         return 0;
     }
     fmt::print("Holdfast runs on {} (pid {}) with another build: handing over to {}.\n",
@@ -64,8 +65,7 @@ Result<int> become_keeper(const MachineConfig& config, const Programs& programs)
         "  data      {}\n"
         "  REST      http://{}   status: holdfast status\n"
         "  stop      Ctrl-C stops the services and then Holdfast; a second one at once\n",
-        version_line(), config.name, config.data_directory,
-        runtime::format_endpoint(config.rest));
+        version_line(), config.name, config.data_directory, runtime::format_endpoint(config.rest));
     std::fflush(stdout);
     auto command = keeper::keeper_command(programs.keeper, config.data_directory, programs.node,
                                           node_arguments(config, programs));
@@ -93,10 +93,14 @@ Result<Programs> find_programs() {
 
 std::vector<std::string> node_arguments(const MachineConfig& config, const Programs& programs) {
     return {"node",
-            "--name",   config.name,
-            "--data",   config.data_directory,
-            "--rest",   runtime::format_endpoint(config.rest),
-            "--keeper", programs.keeper};
+            "--name",
+            config.name,
+            "--data",
+            config.data_directory,
+            "--rest",
+            runtime::format_endpoint(config.rest),
+            "--keeper",
+            programs.keeper};
 }
 
 Result<int> run_up(const MachineConfig& config) {

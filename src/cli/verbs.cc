@@ -40,7 +40,7 @@ void print(std::string_view text) {
 int exit_code(const Answer& answer) {
     if (answer.ok()) return exit_done;
     return text_of(member_of(answer.json, "error"), "code") == "no_quorum" ? exit_no_quorum
-                                                                            : exit_failed;
+                                                                           : exit_failed;
 }
 
 int refused(const Session& session, const Answer& answer) {
@@ -73,9 +73,12 @@ int show(Session& session, const std::string& target, const Render& render) {
         auto answer = session.node.call("GET", target);
         if (session.watch) print("\x1b[H\x1b[2J");
         int code = exit_done;
-        if (!answer) code = print_error(answer.error());
-        else if (!answer->ok()) code = refused(session, *answer);
-        else print(session.output == Output::json ? pretty(answer->json) : render(answer->json));
+        if (!answer)
+            code = print_error(answer.error());
+        else if (!answer->ok())
+            code = refused(session, *answer);
+        else
+            print(session.output == Output::json ? pretty(answer->json) : render(answer->json));
         if (!session.watch) return code;
         session.node.pause(std::chrono::seconds(1));
     }
@@ -85,7 +88,9 @@ std::string service_target(const std::string& service, std::string_view rest = {
     return "/v1/services/" + percent_encode(service) + std::string(rest);
 }
 
-Body json_body(const json::value& value) { return {"application/json", json::serialize(value)}; }
+Body json_body(const json::value& value) {
+    return {"application/json", json::serialize(value)};
+}
 
 // Prints progress as it comes; the last line tells how it ended.
 int follow_progress(Session& session, const std::string& target, const std::optional<Body>& body) {
@@ -105,8 +110,9 @@ int follow_progress(Session& session, const std::string& target, const std::opti
     if (!answer->ok()) return refused(session, *answer);
     if (last == "live") return exit_done;
     if (last == "progress" || last.empty())
-        return print_error({Errc::in_doubt, "the node went away before it was done; look with "
-                                            "`holdfast status` and `holdfast history SERVICE`"});
+        return print_error({Errc::in_doubt,
+                            "the node went away before it was done; look with "
+                            "`holdfast status` and `holdfast history SERVICE`"});
     return exit_failed;
 }
 
@@ -126,8 +132,8 @@ Result<std::string> read_text(const std::string& path) {
         return text;
     }
     std::ifstream file(path);
-    if (!file) return fail(Errc::invalid, fmt::format("cannot read {}: {}", path,
-                                                      std::strerror(errno)));
+    if (!file)
+        return fail(Errc::invalid, fmt::format("cannot read {}: {}", path, std::strerror(errno)));
     std::stringstream text;
     text << file.rdbuf();
     if (file.bad() || text.bad())
@@ -176,8 +182,9 @@ int show_services(Session& session, const std::optional<std::string>& service) {
 }
 
 int show_history(Session& session, const std::string& service) {
-    return show(session, service_target(service, "/versions"),
-                [&](const json::value& versions) { return render_history(versions, page(session)); });
+    return show(session, service_target(service, "/versions"), [&](const json::value& versions) {
+        return render_history(versions, page(session));
+    });
 }
 
 int show_why(Session& session, const std::string& service) {
@@ -209,15 +216,16 @@ int apply_files(Session& session, const std::vector<std::string>& files, Wait wa
         int code = exit_done;
         if (wait == Wait::yes && !session.dry_run)
             code = follow_progress(session, target + "&wait=true", body);
-        else code = ask(session, "POST", target, body, render_applied);
+        else
+            code = ask(session, "POST", target, body, render_applied);
         worst = std::max(worst, code);
     }
     return worst;
 }
 
 int delete_service(Session& session, const std::string& service) {
-    return ask(session, "DELETE",
-               service_target(service, session.dry_run ? "?dry_run=true" : ""), {}, render_deleted);
+    return ask(session, "DELETE", service_target(service, session.dry_run ? "?dry_run=true" : ""),
+               {}, render_deleted);
 }
 
 int deploy(Session& session, const std::string& service, const DeployChoices& choices) {
@@ -302,8 +310,9 @@ int show_settings(Session& session, const std::optional<std::string>& key) {
     if (key)
         return show(session, "/v1/settings/" + percent_encode(*key),
                     [](const json::value& setting) { return render_setting(setting); });
-    return show(session, "/v1/settings",
-                [&](const json::value& settings) { return render_settings(settings, page(session)); });
+    return show(session, "/v1/settings", [&](const json::value& settings) {
+        return render_settings(settings, page(session));
+    });
 }
 
 int set_setting(Session& session, const std::string& key, const std::string& value) {

@@ -8,8 +8,7 @@ namespace holdfast::cli {
 
 std::string version_line() {
     constexpr std::size_t shown = 12;
-    return fmt::format("holdfast {} (build {})", release,
-                       keeper::own_build_id().substr(0, shown));
+    return fmt::format("holdfast {} (build {})", release, keeper::own_build_id().substr(0, shown));
 }
 
 }  // namespace holdfast::cli

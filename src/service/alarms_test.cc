@@ -13,6 +13,12 @@ std::optional<AlarmState> alarm_in(ServiceState state) {
     return alarm_of(view);
 }
 
+std::optional<AlarmState> alarm_after(RunState state) {
+    JobRun run;
+    run.state = state;
+    return alarm_of(run);
+}
+
 TEST(Alarms, WakePeopleForWhatIsWantedAndNotThere) {
     EXPECT_EQ(alarm_in(ServiceState::down), AlarmState::down);
     EXPECT_EQ(alarm_in(ServiceState::degraded), AlarmState::degraded);
@@ -27,11 +33,11 @@ TEST(Alarms, AreNotChangedByStatesInBetween) {
 }
 
 TEST(Alarms, AJobIsDownFromAFailedRunUntilOneThatSucceeded) {
-    EXPECT_EQ(alarm_of(JobRun{.state = RunState::failed}), AlarmState::down);
-    EXPECT_EQ(alarm_of(JobRun{.state = RunState::succeeded}), AlarmState::healthy);
+    EXPECT_EQ(alarm_after(RunState::failed), AlarmState::down);
+    EXPECT_EQ(alarm_after(RunState::succeeded), AlarmState::healthy);
     for (auto state : {RunState::queued, RunState::running, RunState::missed, RunState::skipped,
                        RunState::replaced})
-        EXPECT_EQ(alarm_of(JobRun{.state = state}), std::nullopt) << state_name(state);
+        EXPECT_EQ(alarm_after(state), std::nullopt) << state_name(state);
 }
 
 }  // namespace

@@ -58,11 +58,6 @@ Response refuse(const Error& error, std::string next) {
                    .next = next.empty() ? std::string(meaning.next) : std::move(next)});
 }
 
-std::string error_line(const Error& error) {
-    auto meaning = meaning_of(error.code);
-    return json::serialize(body_of(errc_name(error.code), error.message, meaning.next)) + "\n";
-}
-
 std::string_view reason_phrase(int status) {
     switch (status) {
         case 200: return "OK";

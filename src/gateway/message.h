@@ -57,9 +57,6 @@ Response refuse(const Refusal& refusal);
 // By the error's code; an empty `next` gets the code's own advice.
 Response refuse(const Error& error, std::string next = {});
 
-// One line of a stream that says why it ends early.
-std::string error_line(const Error& error);
-
 std::string_view reason_phrase(int status);
 
 }  // namespace holdfast::gateway

@@ -51,9 +51,7 @@ bool comes_true(EventLoop& loop, const std::function<bool()>& claim) {
     while (!claim() && loop.clock().now() < limit) loop.complete(loop.clock().sleep_for(1ms));
     return claim();
 }
-void one_round(EventLoop& loop) {
-    loop.complete(loop.clock().sleep_for(1ms));
-}
+void one_round(EventLoop& loop) { loop.complete(loop.clock().sleep_for(1ms)); }
 
 // ---- Time.
 
@@ -209,6 +207,18 @@ TEST(Readiness, AHangupWakesReadersAndWriters) {
     ends.b = UniqueFd();
     EXPECT_TRUE(in_time(loop, loop.readable(ends.a.get())));
     EXPECT_TRUE(in_time(loop, loop.writable(ends.a.get())));
+}
+
+TEST(Readiness, TheEndOfAPipeWakesItsReader) {
+    EventLoop loop;
+    int fds[2];
+    ASSERT_EQ(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+    UniqueFd reader(fds[0]), writer(fds[1]);
+    std::string got;
+    TaskGroup group;
+    group.spawn(read_when_ready(loop, reader.get(), got));
+    writer = UniqueFd();
+    EXPECT_TRUE(comes_true(loop, [&] { return group.size() == 0; }));
 }
 
 TEST(Readiness, AnAbandonedWaitIsForgottenSoThatTheDescriptorsNumberCanBeUsedAgain) {

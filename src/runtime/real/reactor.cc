@@ -18,10 +18,6 @@ std::uint32_t event_of(Reactor::Direction direction) {
     return direction == Reactor::Direction::in ? EPOLLIN | EPOLLRDHUP : EPOLLOUT;
 }
 
-std::uint64_t mark(int fd, std::uint32_t generation) {
-    return (std::uint64_t{generation} << 32) | static_cast<std::uint32_t>(fd);
-}
-
 std::chrono::nanoseconds read_clock(clockid_t clock) {
     timespec time{};
     HF_CHECK(clock_gettime(clock, &time) == 0);
@@ -30,12 +26,8 @@ std::chrono::nanoseconds read_clock(clockid_t clock) {
 
 }  // namespace
 
-Instant Reactor::BootClock::now() const {
-    return Instant(read_clock(CLOCK_BOOTTIME));
-}
-WallTime Reactor::BootClock::wall_now() const {
-    return WallTime(read_clock(CLOCK_REALTIME));
-}
+Instant Reactor::BootClock::now() const { return Instant(read_clock(CLOCK_BOOTTIME)); }
+WallTime Reactor::BootClock::wall_now() const { return WallTime(read_clock(CLOCK_REALTIME)); }
 
 Reactor::Reactor()
     : epoll_(epoll_create1(EPOLL_CLOEXEC)),
@@ -59,8 +51,7 @@ void Reactor::dispatch() {
             (void)!read(timer_.get(), &expirations, sizeof expirations);
             timer_set_ = Instant::max();
         } else {
-            happened(static_cast<int>(event.data.u64 & 0xffffffff),
-                     static_cast<std::uint32_t>(event.data.u64 >> 32), event.events);
+            happened(static_cast<int>(event.data.u64), event.events);
         }
     }
     clock_.timers().advance(clock_.now());
@@ -91,8 +82,7 @@ Reactor::Ready::~Ready() {
 }
 
 Reactor::Watch::Watch(Reactor& reactor, int fd) : reactor_(reactor), fd_(fd) {
-    auto& entry = reactor_.entries_[fd];
-    if (entry.watches++ == 0 && !entry.first) entry.generation = ++reactor_.generations_;
+    ++reactor_.entries_[fd].watches;
 }
 
 Reactor::Watch::~Watch() {
@@ -109,9 +99,7 @@ std::uint32_t Reactor::wanted_by(const Entry& entry) {
 
 // False if the descriptor cannot be waited for, because it is always ready.
 bool Reactor::add(Ready& ready) {
-    auto [at, made] = entries_.try_emplace(ready.fd_);
-    auto& entry = at->second;
-    if (made) entry.generation = ++generations_;
+    auto& entry = entries_[ready.fd_];
     if (!update(ready.fd_, entry, entry.registered | event_of(ready.direction_))) {
         release(ready.fd_);
         return false;
@@ -133,7 +121,7 @@ void Reactor::remove(Ready& ready) {
 // With nothing wanted the kernel is not asked at all: it would go on to report hangups.
 bool Reactor::update(int fd, Entry& entry, std::uint32_t wanted) {
     if (entry.registered == wanted) return true;
-    epoll_event event{.events = wanted, .data = {.u64 = mark(fd, entry.generation)}};
+    epoll_event event{.events = wanted, .data = {.u64 = static_cast<std::uint64_t>(fd)}};
     int operation =
         wanted == 0 ? EPOLL_CTL_DEL : (entry.registered == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD);
     if (epoll_ctl(epoll_.get(), operation, fd, &event) != 0) {
@@ -154,14 +142,15 @@ void Reactor::release(int fd) {
     if (!entry.first) entries_.erase(at);
 }
 
-void Reactor::happened(int fd, std::uint32_t generation, std::uint32_t events) {
+void Reactor::happened(int fd, std::uint32_t events) {
     if (events & (EPOLLERR | EPOLLHUP)) events |= EPOLLIN | EPOLLOUT;
     // At most one for each direction: if that one leaves something, the next round wakes the next.
-    // Looked up anew each time: whoever is resumed may end the others or close the descriptor.
+    // Looked up anew each time: whoever is resumed may end the others or close the descriptor. Its
+    // number may then be another's, who is woken for nothing.
     bool anybody = false;
     for (;;) {
         auto at = entries_.find(fd);
-        if (at == entries_.end() || at->second.generation != generation) return;
+        if (at == entries_.end()) return;
         Ready* ready = at->second.first;
         while (ready && !(event_of(ready->direction_) & events)) ready = ready->next_;
         if (!ready) break;

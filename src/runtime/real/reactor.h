@@ -96,7 +96,7 @@ class Reactor {
     void remove(Ready& ready);
     bool update(int fd, Entry& entry, std::uint32_t wanted);
     void release(int fd);
-    void happened(int fd, std::uint32_t generation, std::uint32_t events);
+    void happened(int fd, std::uint32_t events);
     static std::uint32_t wanted_by(const Entry& entry);
 
     UniqueFd epoll_;
@@ -104,7 +104,6 @@ class Reactor {
     BootClock clock_;
     Instant timer_set_ = Instant::max();
     std::unordered_map<int, Entry> entries_;  // Never iterated.
-    std::uint32_t generations_ = 0;
 };
 
 }  // namespace holdfast::runtime

@@ -131,7 +131,6 @@ void Connection::send(End end, Segment::Kind kind, std::string bytes) {
             again *= 2;
         }
     }
-    if (!here.under_way.empty()) at = std::max(at, here.under_way.back().at);
     here.bytes_under_way += bytes.size();
     here.under_way.push_back({kind, std::move(bytes), at});
     if (!here.arrival.armed()) here.arrival.arm(at);

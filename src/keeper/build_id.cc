@@ -7,9 +7,11 @@
 
 #include "base/bytes.h"
 #include "base/hash.h"
-#include "keeper/system.h"
+#include "runtime/process/system.h"
 
 namespace holdfast::keeper {
+
+using namespace runtime::process;
 
 namespace {
 

@@ -2,10 +2,12 @@
 
 #include <unistd.h>
 
-#include "keeper/cgroup.h"
-#include "keeper/system.h"
+#include "runtime/process/cgroup.h"
+#include "runtime/process/system.h"
 
 namespace holdfast::keeper {
+
+using namespace runtime::process;
 
 namespace {
 

@@ -6,9 +6,11 @@
 
 #include "keeper/build_id.h"
 #include "keeper/messages.h"
-#include "keeper/system.h"
+#include "runtime/process/system.h"
 
 namespace holdfast::keeper {
+
+using namespace runtime::process;
 
 using namespace std::chrono_literals;
 

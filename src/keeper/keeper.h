@@ -16,12 +16,12 @@
 #include <string>
 #include <vector>
 
-#include "keeper/child.h"
 #include "keeper/messages.h"
 #include "keeper/node_watch.h"
 #include "keeper/poller.h"
-#include "keeper/ring.h"
 #include "keeper/table.h"
+#include "runtime/process/child.h"
+#include "runtime/process/ring.h"
 
 namespace holdfast::keeper {
 

@@ -71,7 +71,7 @@ void KeeperLink::State::post(std::string bytes, int passed) {
 Task<Result<KeeperLink::State::Answer>> KeeperLink::State::call(AnyMessage body, Repeat repeat) {
     auto sequence = ++last_sequence;
     auto bytes = std::visit([&](auto& message) { return encode(sequence, message); }, body);
-    if (bytes.size() > message_bytes_max) {
+    if (bytes.size() > datagram_bytes_max) {
         co_return fail(Errc::invalid,
                        fmt::format("{} bytes are more than the keeper takes", bytes.size()));
     }

@@ -12,12 +12,14 @@
 #include "base/log.h"
 #include "keeper/link.h"
 #include "keeper/messages.h"
-#include "keeper/ring.h"
-#include "keeper/system.h"
 #include "runtime/completion.h"
+#include "runtime/process/ring.h"
+#include "runtime/process/system.h"
 #include "runtime/real/loop.h"
 
 namespace holdfast::keeper {
+
+using namespace runtime::process;
 
 struct KeeperLink::State {
     State(runtime::EventLoop& loop_in, Options options_in);

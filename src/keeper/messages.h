@@ -14,7 +14,6 @@
 namespace holdfast::keeper {
 
 inline constexpr std::uint16_t protocol_version = 1;
-inline constexpr std::size_t message_bytes_max = 160 * 1024;  // Below the kernel's send buffer.
 
 template <std::uint16_t Type, class... Fields>
 struct Tagged {

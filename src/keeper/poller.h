@@ -5,9 +5,11 @@
 #include <map>
 #include <utility>
 
-#include "keeper/system.h"
+#include "runtime/process/system.h"
 
 namespace holdfast::keeper {
+
+using namespace runtime::process;
 
 // What a descriptor is to the keeper, and whose: a run's or a connection's number.
 struct Source {

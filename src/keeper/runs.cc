@@ -87,7 +87,7 @@ void Keeper::channel_ready(Child& child) {
     Datagram datagram;
     auto received = receive(child.channel.get(), datagram);
     if (received == Received::nothing) return;
-    auto prepared = decode_all<Prepared>(datagram.bytes);
+    auto prepared = decode_prepared(datagram.bytes);
     if (received == Received::end && child.prepared) return launched(child);
     if (!prepared || !prepared->failure.empty()) {  // It is ending; ended() gives the answer.
         poller_.unwatch(child.channel.get());

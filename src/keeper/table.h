@@ -8,16 +8,11 @@
 
 #include "base/result.h"
 #include "keeper/run.h"
+#include "runtime/process/system.h"
 
 namespace holdfast::keeper {
 
-// A process that may be gone, told from a later one of the same pid by its start time.
-struct ProcessId {
-    std::int32_t pid = 0;
-    std::uint64_t start_ticks = 0;
-    auto fields() { return std::tie(pid, start_ticks); }
-    bool operator==(const ProcessId&) const = default;
-};
+using namespace runtime::process;
 
 // A descriptor that survives the exec, by its number.
 struct Inherited {

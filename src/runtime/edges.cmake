@@ -6,6 +6,14 @@ hf_library(runtime_core
     SOURCES clock.cc endpoint.cc random.cc timer_queue.cc
     USES base)
 
+# What Linux gives to whoever keeps processes: the keeper. No Boost, no threads, no event loop.
+hf_library(runtime_process
+    SOURCES process/cgroup.cc process/child.cc process/ring.cc process/system.cc
+    USES base)
+hf_test(runtime_process_test
+    SOURCES process/ring_test.cc
+    USES runtime_process)
+
 # Only loop.cc knows Boost.
 hf_library(runtime_real
     SOURCES real/loop.cc real/network.cc real/pool.cc real/reactor.cc

@@ -9,7 +9,7 @@
 
 #include <filesystem>
 
-#include "keeper/child.h"
+#include "runtime/process/child.h"
 
 namespace holdfast::keeper::testing {
 

@@ -16,10 +16,13 @@
 
 #include "keeper/control.h"
 #include "keeper/link.h"
-#include "keeper/system.h"
+#include "keeper/table.h"
+#include "runtime/process/system.h"
 #include "runtime/real/loop.h"
 
 namespace holdfast::keeper::testing {
+
+using namespace runtime::process;
 
 using namespace std::chrono_literals;
 

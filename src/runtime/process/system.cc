@@ -1,4 +1,4 @@
-#include "keeper/system.h"
+#include "runtime/process/system.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -15,13 +15,11 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "keeper/messages.h"
-
 extern "C" {  // Which glibc 2.36 forgot.
 #include <sys/pidfd.h>
 }
 
-namespace holdfast::keeper {
+namespace holdfast::runtime::process {
 
 Fd::~Fd() {
     if (fd_ >= 0) close(fd_);
@@ -165,7 +163,7 @@ int Pids::next() {
 }
 
 Received receive(int fd, Datagram& into) {
-    static char buffer[message_bytes_max];
+    static char buffer[datagram_bytes_max];
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(ucred))];
     iovec piece{buffer, sizeof buffer};
     msghdr message{};
@@ -250,4 +248,4 @@ Result<Fd> connect_to(const std::string& directory, const std::string& name) {
     return at_short_name(directory, name, connect);
 }
 
-}  // namespace holdfast::keeper
+}  // namespace holdfast::runtime::process

@@ -1,4 +1,4 @@
-#include "keeper/ring.h"
+#include "runtime/process/ring.h"
 
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -7,7 +7,7 @@
 #include <cstring>
 #include <utility>
 
-namespace holdfast::keeper {
+namespace holdfast::runtime::process {
 
 namespace {
 
@@ -117,4 +117,4 @@ void unmap_ring(char* memory) {
     munmap(memory, ring_bytes);
 }
 
-}  // namespace holdfast::keeper
+}  // namespace holdfast::runtime::process

@@ -1,4 +1,4 @@
-#include "keeper/ring.h"
+#include "runtime/process/ring.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <random>
 #include <thread>
 
-namespace holdfast::keeper {
+namespace holdfast::runtime::process {
 
 namespace {
 
@@ -107,4 +107,4 @@ TEST(Ring, AReaderBesideAWriterSeesWholeRecordsOnly) {
 
 }  // namespace
 
-}  // namespace holdfast::keeper
+}  // namespace holdfast::runtime::process

@@ -12,7 +12,7 @@
 
 #include "runtime/process.h"
 
-namespace holdfast::keeper {
+namespace holdfast::runtime::process {
 
 struct Cgroups {
     std::string kill;  // Directory holdfast-MARK of the hierarchy; empty: none.
@@ -46,4 +46,4 @@ std::size_t count_in_cgroups(const std::vector<std::string>& directories);
 std::uint64_t oom_kills(const std::vector<std::string>& directories);
 void remove_cgroups(const std::vector<std::string>& directories);
 
-}  // namespace holdfast::keeper
+}  // namespace holdfast::runtime::process

@@ -1,4 +1,4 @@
-// The few calls of the operating system the keeper is made of. Those marked so do not allocate:
+// The few calls of Linux that whoever keeps processes is made of. Those marked so do not allocate:
 // they are on the path from a deadline to a SIGKILL.
 #pragma once
 
@@ -6,13 +6,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "base/result.h"
 #include "base/time.h"
-#include "keeper/table.h"
 
-namespace holdfast::keeper {
+namespace holdfast::runtime::process {
 
 // Owns a descriptor.
 class Fd {
@@ -30,6 +30,14 @@ class Fd {
 
   private:
     int fd_;
+};
+
+// A process that may be gone, told from a later one of the same pid by its start time.
+struct ProcessId {
+    std::int32_t pid = 0;
+    std::uint64_t start_ticks = 0;
+    auto fields() { return std::tie(pid, start_ticks); }
+    bool operator==(const ProcessId&) const = default;
 };
 
 Instant boot_clock();  // CLOCK_BOOTTIME. Does not allocate.
@@ -72,6 +80,9 @@ class Pids {
 };
 
 // A SEQPACKET datagram with, perhaps, a descriptor. Never blocks.
+// Of one datagram: below the kernel's send buffer.
+inline constexpr std::size_t datagram_bytes_max = 160 * 1024;
+
 struct Datagram {
     std::string bytes;
     Fd fd;
@@ -87,4 +98,4 @@ Sent send(int fd, std::string_view bytes, int passed = -1);
 Result<Fd> listen_at(const std::string& directory, const std::string& name);
 Result<Fd> connect_to(const std::string& directory, const std::string& name);
 
-}  // namespace holdfast::keeper
+}  // namespace holdfast::runtime::process

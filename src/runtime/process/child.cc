@@ -1,4 +1,4 @@
-#include "keeper/child.h"
+#include "runtime/process/child.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -16,7 +16,9 @@
 #include <cstdlib>
 #include <cstring>
 
-namespace holdfast::keeper {
+#include "base/bytes.h"
+
+namespace holdfast::runtime::process {
 
 using runtime::OutputStream;
 
@@ -37,7 +39,7 @@ constexpr int pipe_bytes = 256 * 1024;
 // Ends the child, telling the keeper why.
 [[noreturn]] void give_up(int channel, Prepared prepared, std::string why) {
     prepared.failure = std::move(why);
-    send(channel, encoded(prepared));
+    send(channel, encode_prepared(prepared));
     _exit(127);
 }
 
@@ -186,7 +188,7 @@ void execute(const ChildPlan& plan) {
     dup2(in, 0), dup2(out, 1), dup2(err, 2);
     for (std::size_t i = 0; i < plan.sockets.size(); ++i) dup2(kept[i], 3 + static_cast<int>(i));
     set_limits(spec.limits, prepared);
-    send(channel, encoded(prepared));
+    send(channel, encode_prepared(prepared));
     pollfd released{channel, POLLIN, 0};
     while (poll(&released, 1, -1) < 0) {
     }
@@ -222,6 +224,32 @@ Result<StartedChild> fork_with_channel(Main main) {
 }
 
 }  // namespace
+
+std::string encode_prepared(const Prepared& prepared) {
+    std::string out;
+    append_sized(out, prepared.failure);
+    append_le(out, prepared.uid);
+    append_le(out, prepared.ooms);
+    for (const auto* words : {&prepared.cgroups, &prepared.weakened}) {
+        append_le(out, static_cast<std::uint32_t>(words->size()));
+        for (const auto& word : *words) append_sized(out, word);
+    }
+    return out;
+}
+
+std::optional<Prepared> decode_prepared(std::string_view bytes) {
+    ByteReader in(bytes);
+    Prepared prepared;
+    prepared.failure = in.sized();
+    prepared.uid = in.le<std::uint32_t>();
+    prepared.ooms = in.le<std::uint64_t>();
+    for (auto* words : {&prepared.cgroups, &prepared.weakened}) {
+        for (auto count = in.le<std::uint32_t>(); in.ok() && count > 0; --count)
+            words->emplace_back(in.sized());
+    }
+    if (!in.done()) return std::nullopt;
+    return prepared;
+}
 
 Result<StartedChild> start_child(const ChildPlan& plan) {
     int keeper_pid = getpid();
@@ -289,4 +317,4 @@ Marked run_of(int pid, const std::string& mark) {
     return found;
 }
 
-}  // namespace holdfast::keeper
+}  // namespace holdfast::runtime::process

@@ -8,13 +8,16 @@
 // closes by that, or brings the reason why not.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "keeper/cgroup.h"
-#include "keeper/system.h"
+#include "runtime/process.h"
+#include "runtime/process/cgroup.h"
+#include "runtime/process/system.h"
 
-namespace holdfast::keeper {
+namespace holdfast::runtime::process {
 
 struct ChildPlan {
     runtime::LaunchSpec spec;
@@ -37,8 +40,11 @@ struct Prepared {
     std::uint64_t ooms = 0;
     std::vector<std::string> cgroups;
     std::vector<std::string> weakened;
-    auto fields() { return std::tie(failure, uid, ooms, cgroups, weakened); }
+    bool operator==(const Prepared&) const = default;
 };
+// As it travels over the channel, between two processes of one program.
+std::string encode_prepared(const Prepared& prepared);
+std::optional<Prepared> decode_prepared(std::string_view bytes);
 
 Result<StartedChild> start_child(const ChildPlan& plan);
 // The node: the keeper's user, group and output, a session of its own (Ctrl-C is the keeper's).
@@ -59,4 +65,4 @@ struct Marked {
 };
 Marked run_of(int pid, const std::string& mark);
 
-}  // namespace holdfast::keeper
+}  // namespace holdfast::runtime::process

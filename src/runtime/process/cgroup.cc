@@ -1,4 +1,4 @@
-#include "keeper/cgroup.h"
+#include "runtime/process/cgroup.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -11,9 +11,9 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "keeper/system.h"
+#include "runtime/process/system.h"
 
-namespace holdfast::keeper {
+namespace holdfast::runtime::process {
 
 namespace {
 
@@ -209,4 +209,4 @@ void remove_cgroups(const std::vector<std::string>& directories) {
     for (auto& directory : directories) rmdir(directory.c_str());
 }
 
-}  // namespace holdfast::keeper
+}  // namespace holdfast::runtime::process

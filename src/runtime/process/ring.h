@@ -20,7 +20,7 @@
 #include "base/time.h"
 #include "runtime/process.h"
 
-namespace holdfast::keeper {
+namespace holdfast::runtime::process {
 
 inline constexpr std::size_t ring_header_bytes = 4096;
 inline constexpr std::size_t ring_data_bytes = 128 * 1024;
@@ -63,4 +63,4 @@ class Ring {
 Result<char*> map_ring(int fd);
 void unmap_ring(char* memory);
 
-}  // namespace holdfast::keeper
+}  // namespace holdfast::runtime::process

@@ -15,6 +15,10 @@ namespace {
 using namespace std::chrono_literals;
 using Verdict = Check::Verdict;
 
+std::string gibibytes(std::uint64_t bytes) {
+    return fmt::format("{:.1f} GiB", static_cast<double>(bytes) / (1ULL << 30));
+}
+
 Check kernel_check(const MachineFacts& facts) {
     int major = 0;
     int minor = 0;
@@ -95,7 +99,7 @@ Check keeper_check(const MachineFacts& facts) {
 
 Check memory_check(const MachineFacts& facts) {
     constexpr std::uint64_t memory_bytes_min = 256ULL << 20;
-    auto found = format_size(facts.memory_bytes >> 20 << 20);
+    auto found = gibibytes(facts.memory_bytes);
     if (facts.memory_bytes >= memory_bytes_min) return {"memory", Verdict::ok, found, ""};
     return {"memory", Verdict::warning, found, "give the machine at least 256 MiB"};
 }

@@ -30,13 +30,16 @@ bool read_hex(std::string_view text, T& value) {
 
 }  // namespace
 
-LocalTokens::LocalTokens(std::string key) : key_(std::move(key)) { HF_CHECK(key_.size() == 32); }
+LocalTokens::LocalTokens(std::string key) : key_(std::move(key)) {
+    HF_CHECK(key_.size() == 32);
+}
 
 std::string LocalTokens::sign(std::string_view claim) const {
     unsigned char mac[EVP_MAX_MD_SIZE];
     unsigned size = 0;
-    auto* done = HMAC(EVP_sha256(), key_.data(), static_cast<int>(key_.size()),
-                      reinterpret_cast<const unsigned char*>(claim.data()), claim.size(), mac, &size);
+    auto* done =
+        HMAC(EVP_sha256(), key_.data(), static_cast<int>(key_.size()),
+             reinterpret_cast<const unsigned char*>(claim.data()), claim.size(), mac, &size);
     HF_CHECK(done != nullptr && size == 32);
     return to_hex({reinterpret_cast<const char*>(mac), size});
 }

@@ -1,9 +1,9 @@
 // Tokens for people who are on this machine anyway.
 //
 // Whoever connects to the node's abstract socket and is trusted by its credentials (peer_trust.h)
-// gets one, and is an admin while it lasts. A token says until when and for whom, and is signed with
-// a key that the node draws at its start and never shows: nothing is kept per token, none outlives
-// the node, and none can be made elsewhere.
+// gets one, and is an admin while it lasts. A token says until when and for whom, and is signed
+// with a key that the node draws at its start and never shows: nothing is kept per token, none
+// outlives the node, and none can be made elsewhere.
 //
 // Pure: time and the key are handed in.
 #pragma once

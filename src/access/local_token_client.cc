@@ -65,16 +65,18 @@ Result<std::string> fetch_local_token(std::uint16_t port, Duration limit) {
     }
     HF_TRY(auto node, peer_credentials(socket_.fd));
     if (!trusted(node, geteuid(), std::nullopt) && !trusted(node, geteuid(), holdfast_group())) {
-        return fail(Errc::denied, fmt::format("user {} listens on @holdfast-{}, and is neither you, "
-                                              "nor root, nor in the group holdfast",
-                                              node.uid, port));
+        return fail(Errc::denied,
+                    fmt::format("user {} listens on @holdfast-{}, and is neither you, "
+                                "nor root, nor in the group holdfast",
+                                node.uid, port));
     }
     HF_TRY(auto line, read_line(socket_.fd));
     if (LocalTokens::looks_like_one(line)) return line;
-    return fail(Errc::denied,
-                fmt::format("the node runs as user {} and gives you no local token: be that user or "
-                            "root, join the group holdfast, or set HOLDFAST_TOKEN",
-                            node.uid));
+    return fail(
+        Errc::denied,
+        fmt::format("the node runs as user {} and gives you no local token: be that user or "
+                    "root, join the group holdfast, or set HOLDFAST_TOKEN",
+                    node.uid));
 }
 
 }  // namespace holdfast::access

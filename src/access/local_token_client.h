@@ -10,9 +10,9 @@
 
 namespace holdfast::access {
 
-// Blocks for at most `limit`. Errc::unavailable: no node answers there; Errc::denied: this user is not
-// trusted by the node, or the other end is not trusted by us, because a stranger's program could sit
-// on a free name and wait for what the command sends.
+// Blocks for at most `limit`. Errc::unavailable: no node answers there; Errc::denied: this user is
+// not trusted by the node, or the other end is not trusted by us, because a stranger's program
+// could sit on a free name and wait for what the command sends.
 Result<std::string> fetch_local_token(std::uint16_t port, Duration limit = std::chrono::seconds(2));
 
 }  // namespace holdfast::access

@@ -45,7 +45,9 @@ Result<std::unique_ptr<LocalTokenServer>> LocalTokenServer::open(runtime::EventL
     return server;
 }
 
-LocalTokenServer::~LocalTokenServer() { close(fd_); }
+LocalTokenServer::~LocalTokenServer() {
+    close(fd_);
+}
 
 runtime::Task<void> LocalTokenServer::run() {
     for (;;) {
@@ -66,7 +68,8 @@ runtime::Task<void> LocalTokenServer::answer(int client) {
     bool may = trusted(*peer, geteuid(), std::nullopt);
     if (!may) may = trusted(*peer, geteuid(), co_await loop_.on_pool(holdfast_group));
     if (!may) log_warn("local token: refused to user {}", peer->uid);
-    auto line = may ? tokens_.issue(peer->uid, loop_.clock().now()) + "\n" : std::string("denied\n");
+    auto line =
+        may ? tokens_.issue(peer->uid, loop_.clock().now()) + "\n" : std::string("denied\n");
     // A fresh socket has room for a line; a peer that has gone is no loss.
     [[maybe_unused]] auto sent = send(owned.fd, line.data(), line.size(), MSG_NOSIGNAL);
 }

@@ -2,8 +2,9 @@
 //
 // A client connects and reads one line: a token, or "denied" when its user is not trusted
 // (peer_trust.h). It sends nothing, so there is nothing to parse. An abstract socket has no file
-// whose mode could be wrong and goes with the process; anybody may connect, which is why the kernel's
-// word on the peer decides. Abstract names belong to the network namespace, as the port does.
+// whose mode could be wrong and goes with the process; anybody may connect, which is why the
+// kernel's word on the peer decides. Abstract names belong to the network namespace, as the port
+// does.
 //
 // It needs the descriptor itself, for the peer's credentials, so it stands on the real loop and not
 // on runtime::Network.

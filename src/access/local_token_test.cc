@@ -7,7 +7,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-LocalTokens tokens(char key = 'k') { return LocalTokens(std::string(32, key)); }
+LocalTokens tokens(char key = 'k') {
+    return LocalTokens(std::string(32, key));
+}
 
 TEST(LocalToken, MakesItsHolderAnAdminUnderTheUsersId) {
     auto token = tokens().issue(1000, Instant(5s));

@@ -1,8 +1,8 @@
 // Who may do what: three roles, four kinds of deed, one table.
 //
 // The table is total and every step up includes the one before, so a role is understood without
-// reading anything else. Finer limits (a bucket, a key prefix, kinds of Redis commands) belong to the
-// protocols that know those words, and narrow what the role allows; they never widen it.
+// reading anything else. Finer limits (a bucket, a key prefix, kinds of Redis commands) belong to
+// the protocols that know those words, and narrow what the role allows; they never widen it.
 #pragma once
 
 #include <optional>
@@ -22,7 +22,7 @@ enum class Action {
 
 bool allowed(Role role, Action action);
 
-std::string_view role_name(Role role);      // "admin", "operator", "viewer"
+std::string_view role_name(Role role);        // "admin", "operator", "viewer"
 std::string_view action_name(Action action);  // "observe", ...
 std::optional<Role> parse_role(std::string_view text);
 

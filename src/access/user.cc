@@ -165,6 +165,8 @@ Result<User> decode_user(std::string name, std::string_view json) {
     return user;
 }
 
-std::string user_key(std::string_view name) { return std::string(users_prefix).append(name); }
+std::string user_key(std::string_view name) {
+    return std::string(users_prefix).append(name);
+}
 
 }  // namespace holdfast::access

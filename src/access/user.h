@@ -1,9 +1,9 @@
 // A user as it is kept: docs/formats/access.md.
 //
 // A token is 256 random bits behind the user's name, so a salted SHA-256 of it is as good as a slow
-// password hash: there is nothing to guess. Only that hash is kept. The secret key signs S3 requests
-// (SigV4 is an HMAC), so both sides need the key itself and it is kept as it is; whoever reads the
-// node's data directory has it, which is why that directory is its owner's alone.
+// password hash: there is nothing to guess. Only that hash is kept. The secret key signs S3
+// requests (SigV4 is an HMAC), so both sides need the key itself and it is kept as it is; whoever
+// reads the node's data directory has it, which is why that directory is its owner's alone.
 //
 // Pure: randomness is handed in.
 #pragma once

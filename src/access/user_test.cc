@@ -17,9 +17,13 @@ std::string bytes_from(char first) {
     return random;
 }
 
-WallTime some_time() { return *parse_wall_time("2026-11-21T00:09:42.123Z"); }
+WallTime some_time() {
+    return *parse_wall_time("2026-11-21T00:09:42.123Z");
+}
 
-NewUser ann() { return make_user("ann", Role::operator_, bytes_from(1), some_time()); }
+NewUser ann() {
+    return make_user("ann", Role::operator_, bytes_from(1), some_time());
+}
 
 TEST(User, IsProvedByItsTokenAndByNoOther) {
     auto made = ann();
@@ -39,8 +43,9 @@ TEST(User, HasKeysOfTheLengthsThatClientsExpect) {
     auto made = ann();
     EXPECT_EQ(made.user.access_key.size(), 20U);
     EXPECT_EQ(made.user.secret_key.size(), 48U);
-    EXPECT_EQ(made.token, "hft_ann.1112131415161718191a1b1c1d1e1f20212223242526272829"
-                          "2a2b2c2d2e2f30");
+    EXPECT_EQ(made.token,
+              "hft_ann.1112131415161718191a1b1c1d1e1f20212223242526272829"
+              "2a2b2c2d2e2f30");
 }
 
 TEST(User, DrawsEachSecretFromBytesOfItsOwn) {
@@ -106,10 +111,9 @@ TEST(User, DamagedRecordIsNamed) {
         text.replace(at, field.size(), "");
         return text;
     };
-    for (const auto& text :
-         {std::string(), std::string("[]"), good.substr(0, good.size() / 2), without("operator"),
-          without("0102"), without("HF494A4B4C4D4E4F5051"), without("2026-"),
-          without(ann().user.token_hash.hex().substr(0, 2))}) {
+    for (const auto& text : {std::string(), std::string("[]"), good.substr(0, good.size() / 2),
+                             without("operator"), without("0102"), without("HF494A4B4C4D4E4F5051"),
+                             without("2026-"), without(ann().user.token_hash.hex().substr(0, 2))}) {
         auto read = decode_user("ann", text);
         ASSERT_FALSE(read) << text;
         EXPECT_EQ(read.error().code, Errc::corrupt);

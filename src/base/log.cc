@@ -16,10 +16,14 @@ std::atomic<LogLevel> level_shown{LogLevel::info};
 
 std::string_view level_name(LogLevel level) {
     switch (level) {
-        case LogLevel::debug: return "debug";
-        case LogLevel::info: return "info ";
-        case LogLevel::warn: return "warn ";
-        case LogLevel::error: return "error";
+        case LogLevel::debug:
+            return "debug";
+        case LogLevel::info:
+            return "info ";
+        case LogLevel::warn:
+            return "warn ";
+        case LogLevel::error:
+            return "error";
     }
     return "?    ";
 }
@@ -32,7 +36,9 @@ WallTime stamp() {
 
 }  // namespace
 
-void set_log_level(LogLevel level) { level_shown.store(level, std::memory_order_relaxed); }
+void set_log_level(LogLevel level) {
+    level_shown.store(level, std::memory_order_relaxed);
+}
 
 void log_line(LogLevel level, std::string_view line) {
     if (level < level_shown.load(std::memory_order_relaxed)) return;

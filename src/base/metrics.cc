@@ -14,10 +14,14 @@ namespace {
 std::string escape(std::string_view text, bool quotes_too) {
     std::string escaped;
     for (char c : text) {
-        if (c == '\\') escaped += "\\\\";
-        else if (c == '\n') escaped += "\\n";
-        else if (c == '"' && quotes_too) escaped += "\\\"";
-        else escaped += c;
+        if (c == '\\')
+            escaped += "\\\\";
+        else if (c == '\n')
+            escaped += "\\n";
+        else if (c == '"' && quotes_too)
+            escaped += "\\\"";
+        else
+            escaped += c;
     }
     return escaped;
 }
@@ -50,8 +54,8 @@ void expose_histogram(std::string& out, std::string_view name, const Labels& lab
                            label_text(labels, fmt::format("le=\"{}\"", number(bounds[i]))),
                            histogram.count_at(i));
     }
-    out += fmt::format("{}_bucket{} {}\n", name, label_text(labels, "le=\"+Inf\""),
-                       histogram.count());
+    out +=
+        fmt::format("{}_bucket{} {}\n", name, label_text(labels, "le=\"+Inf\""), histogram.count());
     out += fmt::format("{}_sum{} {}\n", name, label_text(labels), number(histogram.sum()));
     out += fmt::format("{}_count{} {}\n", name, label_text(labels), histogram.count());
 }

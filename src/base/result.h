@@ -33,14 +33,22 @@ enum class Errc {
 // The code's name as it appears in logs and JSON, such as "not_found".
 constexpr std::string_view errc_name(Errc code) {
     switch (code) {
-        case Errc::invalid: return "invalid";
-        case Errc::denied: return "denied";
-        case Errc::not_found: return "not_found";
-        case Errc::conflict: return "conflict";
-        case Errc::corrupt: return "corrupt";
-        case Errc::exhausted: return "exhausted";
-        case Errc::unavailable: return "unavailable";
-        case Errc::in_doubt: return "in_doubt";
+        case Errc::invalid:
+            return "invalid";
+        case Errc::denied:
+            return "denied";
+        case Errc::not_found:
+            return "not_found";
+        case Errc::conflict:
+            return "conflict";
+        case Errc::corrupt:
+            return "corrupt";
+        case Errc::exhausted:
+            return "exhausted";
+        case Errc::unavailable:
+            return "unavailable";
+        case Errc::in_doubt:
+            return "in_doubt";
     }
     return "unknown";
 }

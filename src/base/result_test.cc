@@ -22,7 +22,9 @@ TEST(Result, CarriesTheFirstErrorUp) {
     EXPECT_EQ(quarter(3).error().code, Errc::invalid);
 }
 
-TEST(Result, NamesItsCodes) { EXPECT_EQ(errc_name(Errc::in_doubt), "in_doubt"); }
+TEST(Result, NamesItsCodes) {
+    EXPECT_EQ(errc_name(Errc::in_doubt), "in_doubt");
+}
 
 }  // namespace
 }  // namespace holdfast

@@ -19,13 +19,8 @@ struct DurationUnit {
     Duration length;
 };
 
-constexpr std::array<DurationUnit, 7> duration_units{{{"d", 24h},
-                                                      {"h", 1h},
-                                                      {"m", 1min},
-                                                      {"s", 1s},
-                                                      {"ms", 1ms},
-                                                      {"us", 1us},
-                                                      {"ns", 1ns}}};
+constexpr std::array<DurationUnit, 7> duration_units{
+    {{"d", 24h}, {"h", 1h}, {"m", 1min}, {"s", 1s}, {"ms", 1ms}, {"us", 1us}, {"ns", 1ns}}};
 constexpr Duration duration_max = 24h * 36525;  // 100 years.
 
 struct SizeUnit {
@@ -48,8 +43,8 @@ std::optional<long double> take_number(std::string_view& text) {
     std::size_t length = text.find_first_not_of("0123456789.");
     if (length == std::string_view::npos) length = text.size();
     auto digits = text.substr(0, length);
-    bool dot_inside = digits.find('.') == digits.rfind('.') && !digits.starts_with('.') &&
-                      !digits.ends_with('.');
+    bool dot_inside =
+        digits.find('.') == digits.rfind('.') && !digits.starts_with('.') && !digits.ends_with('.');
     constexpr std::size_t digits_max = 24;
     if (digits.empty() || digits.size() > digits_max || !dot_inside) return std::nullopt;
     long double value = 0;
@@ -69,9 +64,8 @@ std::optional<long double> take_number(std::string_view& text) {
 
 std::string_view take_letters(std::string_view& text) {
     std::size_t length = 0;
-    while (length < text.size() &&
-           ((text[length] >= 'a' && text[length] <= 'z') ||
-            (text[length] >= 'A' && text[length] <= 'Z')))
+    while (length < text.size() && ((text[length] >= 'a' && text[length] <= 'z') ||
+                                    (text[length] >= 'A' && text[length] <= 'Z')))
         ++length;
     auto letters = text.substr(0, length);
     text.remove_prefix(length);

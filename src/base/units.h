@@ -25,7 +25,8 @@ std::string format_duration_rough(Duration duration);
 
 // "512MiB", "1.5GB", "64KiB", "100B". Powers of 1024 with an i, of 1000 without.
 Result<std::uint64_t> parse_size(std::string_view text);
-std::string format_size(std::uint64_t bytes);  // Exact where a binary unit divides it, else "1.4 GiB".
+std::string format_size(
+    std::uint64_t bytes);  // Exact where a binary unit divides it, else "1.4 GiB".
 
 // "2026-11-21T00:09:42.123Z", always UTC, milliseconds.
 std::string format_wall_time(WallTime time);

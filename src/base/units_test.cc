@@ -12,17 +12,21 @@ TEST(Units, ReadsDurations) {
         const char* text;
         Duration expected;
     };
-    for (auto [text, expected] :
-         {Case{"250ms", 250ms}, {"1.5s", 1500ms}, {"2m30s", 150s}, {"1h", 1h}, {"7d", 168h},
-          {"0s", 0s}, {"1d2h3m4s5ms6us7ns", 26h + 3min + 4s + 5ms + 6us + 7ns}}) {
+    for (auto [text, expected] : {Case{"250ms", 250ms},
+                                  {"1.5s", 1500ms},
+                                  {"2m30s", 150s},
+                                  {"1h", 1h},
+                                  {"7d", 168h},
+                                  {"0s", 0s},
+                                  {"1d2h3m4s5ms6us7ns", 26h + 3min + 4s + 5ms + 6us + 7ns}}) {
         EXPECT_EQ(parse_duration(text), expected) << text;
         EXPECT_EQ(parse_duration(format_duration(expected)), expected) << text;
     }
 }
 
 TEST(Units, RefusesWhatIsNotADuration) {
-    for (auto text : {"", "30", "s", "1.s", ".5s", "-1s", "1 s", "1s1m", "1s1s", "1x", "1e3s", "101y",
-                      "40000d", "99999999999999999999999999s", "1.2.3s", "5M"}) {
+    for (auto text : {"", "30", "s", "1.s", ".5s", "-1s", "1 s", "1s1m", "1s1s", "1x", "1e3s",
+                      "101y", "40000d", "99999999999999999999999999s", "1.2.3s", "5M"}) {
         auto parsed = parse_duration(text);
         ASSERT_FALSE(parsed) << text;
         EXPECT_EQ(parsed.error().code, Errc::invalid);
@@ -36,9 +40,14 @@ TEST(Units, RoundsDurationsForPeople) {
         Duration duration;
         const char* text;
     };
-    for (auto [duration, text] : {Case{85us, "85us"}, {1ms, "1ms"}, {999'900us, "999ms"},
-                                  {12'460ms, "12.4s"}, {60s, "1m 0s"}, {3h + 59s, "3h 0m"},
-                                  {76h, "3d 4h"}, {0s, "0ns"}})
+    for (auto [duration, text] : {Case{85us, "85us"},
+                                  {1ms, "1ms"},
+                                  {999'900us, "999ms"},
+                                  {12'460ms, "12.4s"},
+                                  {60s, "1m 0s"},
+                                  {3h + 59s, "3h 0m"},
+                                  {76h, "3d 4h"},
+                                  {0s, "0ns"}})
         EXPECT_EQ(format_duration_rough(duration), text);
 }
 

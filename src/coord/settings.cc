@@ -21,7 +21,7 @@ constexpr std::uint64_t second_ns = 1'000'000'000;
 constexpr std::string_view several_machines = "several machines";
 
 constexpr std::array settings = {
-    SettingInfo{.key = "copies",
+    SettingRule{.key = "copies",
                 .unit = SettingUnit::count,
                 .default_text = "1",
                 .description = "Copies of replicated data there should be.",
@@ -29,7 +29,7 @@ constexpr std::array settings = {
                 .most = 7,
                 .choices = {},
                 .awaits = several_machines},
-    SettingInfo{.key = "log_file_size",
+    SettingRule{.key = "log_file_size",
                 .unit = SettingUnit::size,
                 .default_text = "8MiB",
                 .description = "Size at which a service's log file is put aside for a new one. "
@@ -38,7 +38,7 @@ constexpr std::array settings = {
                 .most = GiB,
                 .choices = {},
                 .awaits = {}},
-    SettingInfo{.key = "log_files",
+    SettingRule{.key = "log_files",
                 .unit = SettingUnit::count,
                 .default_text = "4",
                 .description = "Log files kept for each instance, the current one included. "
@@ -47,7 +47,7 @@ constexpr std::array settings = {
                 .most = 100,
                 .choices = {},
                 .awaits = {}},
-    SettingInfo{.key = "min_copies",
+    SettingRule{.key = "min_copies",
                 .unit = SettingUnit::count,
                 .default_text = "1",
                 .description = "Copies that must have a write before it is acknowledged.",
@@ -55,13 +55,13 @@ constexpr std::array settings = {
                 .most = 7,
                 .choices = {},
                 .awaits = several_machines},
-    SettingInfo{.key = "prevent",
+    SettingRule{.key = "prevent",
                 .unit = SettingUnit::choice,
                 .default_text = "off",
                 .description = "Whether a foreseen failure may move services by itself.",
                 .choices = "off|suggest|act",
                 .awaits = "prediction"},
-    SettingInfo{.key = "stale_reads",
+    SettingRule{.key = "stale_reads",
                 .unit = SettingUnit::duration,
                 .default_text = "1s",
                 .description = "How old an answer to a read-only connection may be.",
@@ -69,7 +69,7 @@ constexpr std::array settings = {
                 .most = 3600 * second_ns,
                 .choices = {},
                 .awaits = "the key-value store"},
-    SettingInfo{.key = "starts_at_once",
+    SettingRule{.key = "starts_at_once",
                 .unit = SettingUnit::count,
                 .default_text = "4",
                 .description = "Instances of one machine that may be in the middle of a start at "
@@ -109,7 +109,7 @@ bool is_choice(std::string_view choices, std::string_view text) {
 }
 
 // Whether a text is a value of the setting, apart from its being available.
-Result<void> check_text(const SettingInfo& info, std::string_view text) {
+Result<void> check_text(const SettingRule& info, std::string_view text) {
     if (info.unit == SettingUnit::choice) {
         if (is_choice(info.choices, text)) return {};
         return fail(Errc::invalid, fmt::format("{} is one of {}, not \"{}\"", info.key,
@@ -131,18 +131,24 @@ Result<void> check_text(const SettingInfo& info, std::string_view text) {
 
 std::string_view unit_name(SettingUnit unit) {
     switch (unit) {
-        case SettingUnit::count: return "count";
-        case SettingUnit::duration: return "duration";
-        case SettingUnit::size: return "size";
-        case SettingUnit::choice: return "choice";
+        case SettingUnit::count:
+            return "count";
+        case SettingUnit::duration:
+            return "duration";
+        case SettingUnit::size:
+            return "size";
+        case SettingUnit::choice:
+            return "choice";
     }
     return "unknown";
 }
 
-std::span<const SettingInfo> known_settings() { return settings; }
+std::span<const SettingRule> known_settings() {
+    return settings;
+}
 
-Result<const SettingInfo*> find_setting(std::string_view key) {
-    auto found = std::ranges::find(settings, key, &SettingInfo::key);
+Result<const SettingRule*> find_setting(std::string_view key) {
+    auto found = std::ranges::find(settings, key, &SettingRule::key);
     if (found != settings.end()) return &*found;
     std::vector<std::string_view> keys;
     for (const auto& info : settings) keys.push_back(info.key);
@@ -152,7 +158,7 @@ Result<const SettingInfo*> find_setting(std::string_view key) {
                 fmt::format("there is no setting \"{}\"{}", key.substr(0, 100), hint));
 }
 
-Result<void> check_setting(const SettingInfo& info, std::string_view text) {
+Result<void> check_setting(const SettingRule& info, std::string_view text) {
     HF_TRY_VOID(check_text(info, text));
     if (info.awaits.empty()) return {};
     return fail(Errc::invalid,
@@ -196,7 +202,9 @@ Duration SettingValues::duration(std::string_view key) const {
     return *value;
 }
 
-std::string setting_key(std::string_view key) { return std::string(settings_prefix).append(key); }
+std::string setting_key(std::string_view key) {
+    return std::string(settings_prefix).append(key);
+}
 
 runtime::Task<Result<SettingValues>> Settings::values() {
     HF_CO_TRY(auto listing, co_await coordinator_.list(std::string(settings_prefix)));
@@ -225,7 +233,8 @@ runtime::Task<Result<SettingValue>> Settings::set(std::string key, std::string t
     HF_CO_TRY(const auto* info, find_setting(key));
     HF_CO_TRY_VOID(check_setting(*info, text));
     if (text == info->default_text) co_return co_await reset(std::move(key));
-    HF_CO_TRY_VOID(co_await coordinator_.commit({.when = {}, .then = {put(setting_key(key), text)}}));
+    HF_CO_TRY_VOID(
+        co_await coordinator_.commit({.when = {}, .then = {put(setting_key(key), text)}}));
     co_return SettingValue{info, std::move(text)};
 }
 

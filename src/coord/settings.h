@@ -1,7 +1,7 @@
 // Cluster-wide settings: which there are, what they mean, and their values in the coordinator.
 //
-// A setting is listed from the day its name is settled, but can be set only once something heeds it:
-// a value that is stored and ignored would be believed to be in force. Values are kept as their
+// A setting is listed from the day its name is settled, but can be set only once something heeds
+// it: a value that is stored and ignored would be believed to be in force. Values are kept as their
 // author wrote them, under settings/KEY; only those that differ from the default are kept.
 #pragma once
 
@@ -23,7 +23,7 @@ namespace holdfast::coord {
 enum class SettingUnit { count, duration, size, choice };
 std::string_view unit_name(SettingUnit unit);  // "count", ...
 
-struct SettingInfo {
+struct SettingRule {
     std::string_view key;
     SettingUnit unit;
     std::string_view default_text;
@@ -35,16 +35,16 @@ struct SettingInfo {
     std::string_view awaits;   // Empty: in force. Else the feature it will come with.
 };
 
-std::span<const SettingInfo> known_settings();  // By key.
+std::span<const SettingRule> known_settings();  // By key.
 
 // Errc::not_found suggests the nearest known key.
-Result<const SettingInfo*> find_setting(std::string_view key);
+Result<const SettingRule*> find_setting(std::string_view key);
 
 // Errc::invalid: out of bounds, unreadable, or not available yet.
-Result<void> check_setting(const SettingInfo& info, std::string_view text);
+Result<void> check_setting(const SettingRule& info, std::string_view text);
 
 struct SettingValue {
-    const SettingInfo* info;
+    const SettingRule* info;
     std::string text;
 };
 

@@ -10,14 +10,14 @@ namespace {
 using namespace std::chrono_literals;
 using Stored = std::map<std::string, std::string, std::less<>>;
 
-const SettingInfo& setting(std::string_view key) {
+const SettingRule& setting(std::string_view key) {
     auto info = find_setting(key);
     EXPECT_TRUE(info) << key;
     return **info;
 }
 
 TEST(Settings, AreListedByKeyWithADefaultTheyWouldAccept) {
-    EXPECT_TRUE(std::ranges::is_sorted(known_settings(), {}, &SettingInfo::key));
+    EXPECT_TRUE(std::ranges::is_sorted(known_settings(), {}, &SettingRule::key));
     for (const auto& info : known_settings()) {
         SCOPED_TRACE(info.key);
         EXPECT_FALSE(info.description.empty());
@@ -48,15 +48,14 @@ struct Row {
 };
 
 TEST(Settings, AcceptWhatIsWithinTheirBounds) {
-    for (const Row& row : {Row{"log_files", "1", true}, Row{"log_files", "100", true},
-                           Row{"log_files", "0", false}, Row{"log_files", "101", false},
-                           Row{"log_files", "-1", false}, Row{"log_files", "4.5", false},
-                           Row{"log_files", "", false}, Row{"log_files", "4 ", false},
-                           Row{"log_file_size", "64KiB", true}, Row{"log_file_size", "1GiB", true},
-                           Row{"log_file_size", "63KiB", false}, Row{"log_file_size", "2GiB", false},
-                           Row{"log_file_size", "8", false},
-                           Row{"starts_at_once", "1", true},
-                           Row{"starts_at_once", "many", false}}) {
+    for (const Row& row :
+         {Row{"log_files", "1", true}, Row{"log_files", "100", true}, Row{"log_files", "0", false},
+          Row{"log_files", "101", false}, Row{"log_files", "-1", false},
+          Row{"log_files", "4.5", false}, Row{"log_files", "", false},
+          Row{"log_files", "4 ", false}, Row{"log_file_size", "64KiB", true},
+          Row{"log_file_size", "1GiB", true}, Row{"log_file_size", "63KiB", false},
+          Row{"log_file_size", "2GiB", false}, Row{"log_file_size", "8", false},
+          Row{"starts_at_once", "1", true}, Row{"starts_at_once", "many", false}}) {
         auto good = check_setting(setting(row.key), row.text);
         EXPECT_EQ(good.has_value(), row.good) << row.key << " = " << row.text;
         if (!good) EXPECT_EQ(good.error().code, Errc::invalid);

@@ -150,6 +150,7 @@ class Keeper {
     void accept_all();
     void read_from(std::uint64_t id);
     void hang_up(std::uint64_t id);
+    ListPage list_after(runtime::RunId last) const;
     void act(std::uint64_t id, Message message, Fd passed);
     Result<std::string> act_for_node(const AnyMessage& body, Fd& passed);
     void post(std::uint64_t id, std::string bytes, Fd fd = Fd());

@@ -96,6 +96,18 @@ void Keeper::answer(std::uint64_t id, std::uint32_t sequence, Result<std::string
          std::move(fd));
 }
 
+ListPage Keeper::list_after(runtime::RunId last) const {
+    ListPage page;
+    auto each = children_.upper_bound(last);
+    for (std::size_t bytes = 0; each != children_.end() && bytes < page_bytes_max; ++each) {
+        if (!each->second.failure.empty()) continue;
+        page.first.push_back(each->second.run.report());
+        bytes += encoded(page.first.back()).size();
+    }
+    page.second = each != children_.end();
+    return page;
+}
+
 void Keeper::act(std::uint64_t id, Message message, Fd passed) {
     auto sequence = message.sequence;
     auto done = [&](Result<std::string> outcome = {}) { answer(id, sequence, std::move(outcome)); };
@@ -117,18 +129,7 @@ void Keeper::act(std::uint64_t id, Message message, Fd passed) {
                        done();
                        if (claims && id == node_.connection) ask(node_, Wish::activate);
                    },
-                   [&](List& list) {
-                       ListPage page;
-                       auto each = children_.upper_bound(std::get<0>(list.values));
-                       for (std::size_t bytes = 0;
-                            each != children_.end() && bytes < page_bytes_max; ++each) {
-                           if (!each->second.failure.empty()) continue;
-                           page.first.push_back(each->second.run.report());
-                           bytes += encoded(page.first.back()).size();
-                       }
-                       page.second = each != children_.end();
-                       done(encoded(page));
-                   },
+                   [&](List& list) { done(encoded(list_after(std::get<0>(list.values)))); },
                    [&](ListSockets&) {
                        std::vector<runtime::SocketSpec> specs;
                        for (auto& [name, socket] : sockets_) specs.push_back(socket.spec);

@@ -25,9 +25,7 @@ bool is_address(int family, const std::string& text) {
 }  // namespace
 
 Result<Endpoint> parse_endpoint(std::string_view text) {
-    auto refuse = [&](std::string_view why) {
-        return std::unexpected(not_an_endpoint(text, why));
-    };
+    auto refuse = [&](std::string_view why) { return std::unexpected(not_an_endpoint(text, why)); };
     if (text.find('\0') != text.npos) return refuse("it contains a zero byte");
     if (text.starts_with('/') || text.starts_with('@')) {
         if (text.size() < 2) return refuse("the name is missing");

@@ -1,7 +1,7 @@
 // The edge to the network: byte streams and datagrams between endpoints.
 //
-// Real: TCP and UDP on the event loop. Simulated: the same calls between machines of one world, with
-// loss, delay, reordering, partitions and resets as its faults say. One conformance test runs
+// Real: TCP and UDP on the event loop. Simulated: the same calls between machines of one world,
+// with loss, delay, reordering, partitions and resets as its faults say. One conformance test runs
 // against both.
 //
 // Deadlines are the caller's: within(clock, limit, ...) around any of these. Destroying a waiting

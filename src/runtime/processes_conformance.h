@@ -376,7 +376,9 @@ TEST_P(ProcessesConformance, ASocketIsOpenedOnceAndKeptUntilItIsClosed) {
 
         EXPECT_TRUE(co_await processes.close_socket("shop/http"));
         EXPECT_EQ(code_of(co_await processes.close_socket("shop/http")), Errc::not_found);
-        EXPECT_EQ(co_await processes.open_socket(same_address), *port);
+        // Its address is free again, unless somebody else on this machine was quicker.
+        auto reopened = co_await processes.open_socket(same_address);
+        EXPECT_TRUE(reopened == *port || code_of(reopened) == Errc::conflict);
     }(*harness));
 }
 

@@ -28,10 +28,10 @@ double Random::unit() {
 Duration Random::between(Duration least, Duration most) {
     HF_CHECK(least <= most);
     // Unsigned, so that neither the difference nor the sum can overflow.
-    auto span = static_cast<std::uint64_t>(most.count()) - static_cast<std::uint64_t>(least.count());
+    auto span =
+        static_cast<std::uint64_t>(most.count()) - static_cast<std::uint64_t>(least.count());
     auto offset = span == std::numeric_limits<std::uint64_t>::max() ? next() : below(span + 1);
-    return Duration(
-        static_cast<Duration::rep>(static_cast<std::uint64_t>(least.count()) + offset));
+    return Duration(static_cast<Duration::rep>(static_cast<std::uint64_t>(least.count()) + offset));
 }
 
 std::string secret_bytes(std::size_t count) {

@@ -16,10 +16,10 @@ class Random {
     explicit Random(std::uint64_t seed) : engine_(seed) {}
 
     std::uint64_t next() { return engine_(); }
-    std::uint64_t below(std::uint64_t limit);        // Uniform in [0, limit); limit > 0.
-    double unit();                                   // Uniform in [0, 1).
+    std::uint64_t below(std::uint64_t limit);  // Uniform in [0, limit); limit > 0.
+    double unit();                             // Uniform in [0, 1).
     bool chance(double probability) { return unit() < probability; }
-    Duration between(Duration least, Duration most); // Uniform, both included.
+    Duration between(Duration least, Duration most);  // Uniform, both included.
     Random fork() { return Random(next()); }
 
   private:

@@ -1,4 +1,5 @@
-// Which states of services people are woken for: from what is shown of a service to what is alerted.
+// Which states of services people are woken for: from what is shown of a service to what is
+// alerted.
 //
 // Pure. A service that starts, waits or stops is in between: what was last told of it still stands,
 // so that a restart of a service that is down does not announce a recovery.

@@ -131,7 +131,7 @@ class Instance {
     bool uses_socket(const std::string& name) const;
     bool binds_itself() const;  // Any live run that does not inherit its socket.
     int failures() const { return backoff_.failures(); }
-    VersionNumber version() const;           // Of the main run; 0: none.
+    VersionNumber version() const;  // Of the main run; 0: none.
     // Since when a run of it is on its way to ready.
     std::optional<Instant> started(VersionNumber content) const;
     std::optional<Duration> time_to_ready() const { return time_to_ready_; }

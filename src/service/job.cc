@@ -15,8 +15,8 @@ namespace {
 
 constexpr int job_format = 1;
 
-constexpr std::array<std::string_view, 7> state_names{
-    "queued", "running", "succeeded", "failed", "missed", "skipped", "replaced"};
+constexpr std::array<std::string_view, 7> state_names{"queued", "running", "succeeded", "failed",
+                                                      "missed", "skipped", "replaced"};
 constexpr std::array<std::string_view, 4> phase_names{"none", "running", "verifying",
                                                       "backing_off"};
 constexpr std::array<std::string_view, 3> ending_names{"none", "replaced", "stopped"};
@@ -107,9 +107,12 @@ std::string_view state_name(RunState state) {
 
 std::string schedule_text(const JobSpec& spec) {
     switch (spec.when) {
-        case JobSpec::When::every: return "every " + format_duration(spec.every);
-        case JobSpec::When::at: return "at " + spec.at;
-        case JobSpec::When::once: return "once";
+        case JobSpec::When::every:
+            return "every " + format_duration(spec.every);
+        case JobSpec::When::at:
+            return "at " + spec.at;
+        case JobSpec::When::once:
+            return "once";
     }
     return "once";
 }

@@ -63,9 +63,9 @@ struct JobMemory {
     std::uint64_t last_number = 0;
     // The latest occasion that was decided on, whatever the decision; none: never yet.
     std::optional<WallTime> decided;
-    VersionNumber done = 0;  // Of `once`: the version that has had its run.
-    bool paused = false;     // Stopped by its owner: occasions pass without being missed.
-    std::string schedule;    // By which `decided` was decided: see schedule_text().
+    VersionNumber done = 0;    // Of `once`: the version that has had its run.
+    bool paused = false;       // Stopped by its owner: occasions pass without being missed.
+    std::string schedule;      // By which `decided` was decided: see schedule_text().
     std::uint64_t serial = 0;  // Of the change of the job's records that wrote this one.
 
     bool operator==(const JobMemory&) const = default;
@@ -90,11 +90,11 @@ struct JobView {
     std::string name;
     VersionNumber version = 0;
     bool paused = false;
-    std::optional<WallTime> next;     // When it is due next; none: paused, or done for good.
-    std::optional<JobRun> current;    // Running.
-    std::vector<JobRun> queued;       // In order.
-    std::optional<JobRun> last_ended;  // Succeeded or failed.
-    std::string reason;               // One sentence: "run 7 succeeded: exited with code 0".
+    std::optional<WallTime> next;       // When it is due next; none: paused, or done for good.
+    std::optional<JobRun> current;      // Running.
+    std::vector<JobRun> queued;         // In order.
+    std::optional<JobRun> last_ended;   // Succeeded or failed.
+    std::string reason;                 // One sentence: "run 7 succeeded: exited with code 0".
     std::vector<std::string> alert_to;  // Of the spec.
 };
 

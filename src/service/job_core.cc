@@ -21,7 +21,9 @@ std::string tail(std::string_view output) {
     return health::to_utf8(output.substr(start));
 }
 
-std::string times(std::uint64_t n) { return n == 1 ? "once" : fmt::format("{} times", n); }
+std::string times(std::uint64_t n) {
+    return n == 1 ? "once" : fmt::format("{} times", n);
+}
 
 }  // namespace
 
@@ -47,7 +49,8 @@ Schedule JobCore::make_schedule(Now now) {
         memory.decided = std::max(*memory.decided, now.wall - period);
     }
     memory.schedule = std::move(text);
-    if (spec.when != JobSpec::When::once) return Schedule(spec, memory.decided, now.instant, now.wall);
+    if (spec.when != JobSpec::When::once)
+        return Schedule(spec, memory.decided, now.instant, now.wall);
     auto of_version = [&](const auto& entry) {
         return entry.second.version == wanted_.version && !ended(entry.second.state);
     };
@@ -84,8 +87,8 @@ void JobCore::keep(const JobRun& run, JobStep& step) {
 }
 
 void JobCore::remember(JobStep& step) {
-    memory_.decided = wanted_.spec.when == JobSpec::When::once ? memory_.decided
-                                                               : schedule_.decided();
+    memory_.decided =
+        wanted_.spec.when == JobSpec::When::once ? memory_.decided : schedule_.decided();
     step.memory = memory_;
 }
 
@@ -112,7 +115,9 @@ void JobCore::prune(JobStep& step) {
     }
 }
 
-runtime::RunId JobCore::new_run() { return std::max<runtime::RunId>(random_.next(), 1); }
+runtime::RunId JobCore::new_run() {
+    return std::max<runtime::RunId>(random_.next(), 1);
+}
 
 JobStep JobCore::adopt(const std::vector<runtime::RunReport>& reports, Now now) {
     JobStep step;
@@ -128,9 +133,10 @@ JobStep JobCore::adopt(const std::vector<runtime::RunReport>& reports, Now now) 
         if (report.exit) {
             step.actions.emplace_back(ForgetTry{report.run});
         } else {
-            step.notes.push_back(fmt::format("pid {} runs for this job, and no record says why: it is "
-                                             "stopped",
-                                             report.pid));
+            step.notes.push_back(
+                fmt::format("pid {} runs for this job, and no record says why: it is "
+                            "stopped",
+                            report.pid));
             step.actions.emplace_back(StopTry{report.run});
         }
     }
@@ -190,8 +196,9 @@ void JobCore::miss(const Missed& missed, Now now, JobStep& step) {
     run.times = missed.times;
     run.state = RunState::missed;
     run.ended = now.wall;
-    run.reason = missed.times == 1 ? missed.reason
-                                   : fmt::format("missed {}: {}", times(missed.times), missed.reason);
+    run.reason = missed.times == 1
+                     ? missed.reason
+                     : fmt::format("missed {}: {}", times(missed.times), missed.reason);
     keep(run, step);
     step.notes.push_back(fmt::format("missed {}, first at {}: {}", times(missed.times),
                                      format_wall_time(missed.first), missed.reason));
@@ -233,7 +240,8 @@ void JobCore::take(WallTime due, Now now, JobStep& step) {
             }
             case JobSpec::Overlap::queue:
                 if (queue_.size() >= queued_max) {
-                    skip(due, fmt::format("{} runs were waiting already", queue_.size()), now, step);
+                    skip(due, fmt::format("{} runs were waiting already", queue_.size()), now,
+                         step);
                     return;
                 }
                 break;
@@ -294,8 +302,8 @@ void JobCore::begin_verify(JobRun& run, JobStep& step) {
     run.verify = new_run();
     run.reason = "the result is being verified";
     keep(run, step);
-    step.actions.emplace_back(StartTry{
-        .number = run.number, .attempt = run.tries, .run = run.verify, .verify = true});
+    step.actions.emplace_back(
+        StartTry{.number = run.number, .attempt = run.tries, .run = run.verify, .verify = true});
 }
 
 JobStep JobCore::refused(runtime::RunId id, std::string reason, Now now) {
@@ -338,8 +346,8 @@ JobStep JobCore::exited(runtime::RunId id, const runtime::Exit& exit, std::strin
     } else if (program && wanted_.spec.verify_command) {
         begin_verify(*run, step);
     } else {
-        end_run(*run, RunState::succeeded, verification ? "its result was verified" : "exited with code 0",
-                now, step);
+        end_run(*run, RunState::succeeded,
+                verification ? "its result was verified" : "exited with code 0", now, step);
     }
     return step;
 }
@@ -353,7 +361,8 @@ void JobCore::try_failed(JobRun& run, std::string reason, Now now, JobStep& step
         end_run(run, RunState::failed, std::move(words), now, step);
         return;
     }
-    auto wait = backoff_.failed(random_);
+    // The owner's least pause is a promise, unlike that of a restart, where many fail at once.
+    auto wait = std::max(wanted_.spec.backoff_least, backoff_.failed(random_));
     retry_at_ = now.instant + wait;
     run.phase = TryPhase::backing_off;
     run.reason = fmt::format("{}, {} try of {}; the next in {}", reason, health::ordinal(run.tries),
@@ -457,33 +466,9 @@ JobStep JobCore::interrupt(Now now) {
 }
 
 Instant JobCore::next_deadline() const {
-    auto scheduled = wanted_.paused || retired_ || interrupted_ ? Instant::max() : schedule_.next_deadline();
+    auto scheduled =
+        wanted_.paused || retired_ || interrupted_ ? Instant::max() : schedule_.next_deadline();
     return std::min(scheduled, retry_at_);
-}
-
-JobView JobCore::view(std::string name, Now now) const {
-    JobView view;
-    view.name = std::move(name);
-    view.version = wanted_.version;
-    view.paused = wanted_.paused;
-    if (!view.paused && !retired_) view.next = schedule_.next(now.instant, now.wall);
-    if (current_) view.current = runs_.at(*current_);
-    for (auto number : queue_) view.queued.push_back(runs_.at(number));
-    for (auto run = runs_.rbegin(); run != runs_.rend() && !view.last_ended; ++run) {
-        auto state = run->second.state;
-        if (state == RunState::succeeded || state == RunState::failed) view.last_ended = run->second;
-    }
-    if (view.current) {
-        view.reason = fmt::format("run {}: {}", view.current->number, view.current->reason);
-    } else if (!queue_.empty()) {
-        view.reason = fmt::format("run {} {}", queue_.front(), view.queued.front().reason);
-    } else if (view.last_ended) {
-        const auto& last = *view.last_ended;
-        view.reason = fmt::format("run {} {}: {}", last.number, state_name(last.state), last.reason);
-    } else {
-        view.reason = view.paused ? "stopped by its owner" : "has not run yet";
-    }
-    return view;
 }
 
 }  // namespace holdfast::service

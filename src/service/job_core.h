@@ -1,13 +1,14 @@
 // JobCore: what becomes of one job: when it runs, how often it tries, and what counts.
 //
-// Pure. A run is a number of tries with back-off between them; a try counts only if the program exits
-// with 0 and, where the spec asks for it, the verification does too. At most one run of a job goes on
-// at a time; what happens to one that is due meanwhile is `overlap`: skipped, queued (at most
-// ten), or taking the place of the one that runs.
+// Pure. A run is a number of tries with back-off between them; a try counts only if the program
+// exits with 0 and, where the spec asks for it, the verification does too. At most one run of a job
+// goes on at a time; what happens to one that is due meanwhile is `overlap`: skipped, queued (at
+// most ten), or taking the place of the one that runs.
 //
-// Everything the core would need after a restart is in the records it hands out, and the driver makes
-// them durable before it acts on the same step. So a try is known before it can have begun, and one
-// whose end nobody saw is a failed try, not a forgotten one: no try ever runs twice at once.
+// Everything the core would need after a restart is in the records it hands out, and the driver
+// makes them durable before it acts on the same step. So a try is known before it can have begun,
+// and one whose end nobody saw is a failed try, not a forgotten one: no try ever runs twice at
+// once.
 #pragma once
 
 #include <deque>

@@ -162,8 +162,8 @@ void JobRunner::State::retire(const std::string& name) {
     found->second->tell([](JobCore& core, JobCore::Now now) { return core.retire(now); });
 }
 
-// Once, after the first complete look: records and tries of jobs that were deleted while no node was
-// there to see it.
+// Once, after the first complete look: records and tries of jobs that were deleted while no node
+// was there to see it.
 Task<void> JobRunner::State::sweep() {
     auto memories = co_await edges.coordinator.list(std::string(job_memories_prefix));
     if (memories) {
@@ -307,8 +307,12 @@ Result<void> JobRunner::run_now(std::string_view name) {
     return {};
 }
 
-void JobRunner::readiness_changed() { state_->readiness_changed(); }
+void JobRunner::readiness_changed() {
+    state_->readiness_changed();
+}
 
-void JobRunner::observe(Observer observer) { state_->observer = std::move(observer); }
+void JobRunner::observe(Observer observer) {
+    state_->observer = std::move(observer);
+}
 
 }  // namespace holdfast::service

@@ -1,8 +1,8 @@
 // JobRunner: the jobs of this machine, beside the Supervisor that keeps its servers.
 //
 // A thin shell around one JobCore per job. It follows the catalog's desired state (specs with [job]
-// only), keeps runs under services/runs/ in the coordinator, starts tries through the keeper, so that
-// they outlive the node, and takes them over when the node starts again.
+// only), keeps runs under services/runs/ in the coordinator, starts tries through the keeper, so
+// that they outlive the node, and takes them over when the node starts again.
 //
 // Lives on one event loop with the edges it is given, all of which outlive it. Not thread-safe.
 #pragma once
@@ -76,8 +76,8 @@ class JobRunner {
     // Call when a service became ready or ceased to be: jobs that come after it look again.
     void readiness_changed();
 
-    // Called after every run that succeeded or failed, with the job as it is then. Must not call back
-    // except to read.
+    // Called after every run that succeeded or failed, with the job as it is then. Must not call
+    // back except to read.
     using Observer = std::function<void(const JobView& job, const JobRun& run)>;
     void observe(Observer observer);
 

@@ -109,8 +109,9 @@ Task<void> JobRunner::State::commit(Job& job, std::vector<coord::Operation> oper
     }
 }
 
-// Every change writes the memory and is made only upon the change before it: so one that was in doubt
-// and comes late, after others, changes nothing. Whether it has come shows in the memory's serial.
+// Every change writes the memory and is made only upon the change before it: so one that was in
+// doubt and comes late, after others, changes nothing. Whether it has come shows in the memory's
+// serial.
 Task<bool> JobRunner::State::try_commit(Job& job, std::vector<coord::Operation> operations) {
     auto key = job_memory_key(job.name);
     coord::Transaction transaction{.when = {{key, job.revision}}, .then = std::move(operations)};
@@ -128,9 +129,9 @@ Task<bool> JobRunner::State::try_commit(Job& job, std::vector<coord::Operation> 
 }
 
 Task<void> JobRunner::State::erase_records(std::string name) {
-    coord::Transaction transaction{.when = {},
-                                   .then = {coord::erase(job_memory_key(name)),
-                                            coord::erase_prefix(job_runs_prefix(name))}};
+    coord::Transaction transaction{
+        .when = {},
+        .then = {coord::erase(job_memory_key(name)), coord::erase_prefix(job_runs_prefix(name))}};
     while (!co_await edges.coordinator.commit(transaction)) {
         co_await edges.clock.sleep_for(options.retry_after);
     }

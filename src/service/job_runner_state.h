@@ -42,7 +42,8 @@ struct Job {
     JobCore core;
     std::deque<Input> inputs;
     bool working = false;  // On a step that is not carried out to its end.
-    bool look = true;  // At what the keeper runs, before anything else: at the start, or after it was away.
+    bool look =
+        true;  // At what the keeper runs, before anything else: at the start, or after it was away.
     runtime::Signal told;
     std::map<runtime::RunId, std::string> output;  // The end of what live tries have written.
     std::map<std::uint64_t, RunState> announced;   // Runs whose state the journal has.

@@ -61,7 +61,8 @@ class JobRunnerTest : public testing::Test {
     explicit JobRunnerTest(std::uint64_t seed = 1) : world(seed) {
         a.processes().install("works", [this](const runtime::LaunchSpec& spec) {
             launched = spec;
-            return Behaviour{.exits_after = takes, .exit_code = exit_code, .prints = {{1ms, "did it\n"}}};
+            return Behaviour{
+                .exits_after = takes, .exit_code = exit_code, .prints = {{1ms, "did it\n"}}};
         });
         a.processes().install("/bin/sh", [this](const runtime::LaunchSpec&) {
             return Behaviour{.exits_after = 5ms, .exit_code = verify_code};
@@ -83,14 +84,17 @@ class JobRunnerTest : public testing::Test {
         return *std::move(value);
     }
     void apply(const std::string& job, const std::string& name = "backup", std::string more = {}) {
-        auto plan = finish(catalog.apply({.text = "name = \"" + name + "\"\ncommand = [\"works\"]\n" + more +
-                                                  "[job]\n" + job + "\n",
-                                          .file = "f",
-                                          .author = "ann"}));
+        auto plan =
+            finish(catalog.apply({.text = "name = \"" + name + "\"\ncommand = [\"works\"]\n" +
+                                          more + "[job]\n" + job + "\n",
+                                  .file = "f",
+                                  .author = "ann"}));
         ASSERT_TRUE(plan) << plan.error().message;
         world.run_for(100ms);
     }
-    JobView view(std::string_view name = "backup") { return runner().job(name).value_or(JobView{}); }
+    JobView view(std::string_view name = "backup") {
+        return runner().job(name).value_or(JobView{});
+    }
     std::vector<std::string> states(std::string_view name = "backup") {
         std::vector<std::string> names;
         auto runs = runner().runs(name);
@@ -100,7 +104,9 @@ class JobRunnerTest : public testing::Test {
         }
         return names;
     }
-    std::size_t starts(const std::string& slot = "backup/job") { return a.processes().starts(slot); }
+    std::size_t starts(const std::string& slot = "backup/job") {
+        return a.processes().starts(slot);
+    }
 
     World world;
     Machine& a = world.machine("a");
@@ -297,8 +303,8 @@ TEST_F(JobRunnerTest, StopsEverythingWhenHoldfastIsStopped) {
     EXPECT_EQ(states("two"), (States{"failed", "running"})) << "once has not had its run";
 }
 
-// Nodes, keepers and machines die, the coordinator loses requests and answers. Safety, at every step:
-// at most one program in the job's slot. Liveness: once all is well again, runs succeed.
+// Nodes, keepers and machines die, the coordinator loses requests and answers. Safety, at every
+// step: at most one program in the job's slot. Liveness: once all is well again, runs succeed.
 class JobRunnerSimulation : public JobRunnerTest, public testing::WithParamInterface<int> {
   protected:
     JobRunnerSimulation() : JobRunnerTest(static_cast<std::uint64_t>(GetParam())) {}
@@ -322,10 +328,12 @@ TEST_P(JobRunnerSimulation, NeverRunsTwiceAtOnceAndRunsAgainInTheEnd) {
           overlaps[random.below(3)] + "\"");
     auto verify = std::string("backup/job?verify");
     for (int i = 0; i < 40; ++i) {
-        world.run_while([&] {
-            EXPECT_LE(a.processes().live("backup/job") + a.processes().live(verify), 1u);
-            return !HasFailure();
-        }, random.between(0s, 40s));
+        world.run_while(
+            [&] {
+                EXPECT_LE(a.processes().live("backup/job") + a.processes().live(verify), 1u);
+                return !HasFailure();
+            },
+            random.between(0s, 40s));
         if (HasFailure()) return;
         if (random.chance(0.2)) exit_code = random.chance(0.3) ? 1 : 0;
         if (random.chance(0.3)) a.restart_node(random.between(0s, 100s));

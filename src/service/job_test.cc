@@ -32,8 +32,12 @@ TEST(JobRecords, AreReadBackAsTheyWereWritten) {
     run.code = -1;
     run.state = RunState::failed;
     EXPECT_EQ(decode_job_run("key", encode(run)), run);
-    JobMemory memory{.last_number = 9, .decided = WallTime(5s), .done = 2, .paused = true,
-                     .schedule = "every 1h", .serial = 77};
+    JobMemory memory{.last_number = 9,
+                     .decided = WallTime(5s),
+                     .done = 2,
+                     .paused = true,
+                     .schedule = "every 1h",
+                     .serial = 77};
     EXPECT_EQ(decode_job_memory("key", encode(memory)), memory);
     EXPECT_EQ(decode_job_memory("key", encode(JobMemory{})), JobMemory{});
 }

@@ -31,14 +31,15 @@ WallTime midnight_before(WallTime time) {
 }  // namespace
 
 Result<Duration> parse_time_of_day(std::string_view text) {
-    auto wrong = fail(Errc::invalid, fmt::format("\"{}\" is not a time of day; an example is \"03:30\"",
-                                                 text));
+    auto wrong = fail(Errc::invalid,
+                      fmt::format("\"{}\" is not a time of day; an example is \"03:30\"", text));
     if (text.size() != 5 && text.size() != 8) return wrong;
     auto hours = two_digits(text.substr(0, 2));
     auto minutes = two_digits(text.substr(3, 2));
     auto seconds = text.size() == 8 ? two_digits(text.substr(6, 2)) : 0;
     if (text[2] != ':' || (text.size() == 8 && text[5] != ':')) return wrong;
-    if (!hours || !minutes || !seconds || *hours > 23 || *minutes > 59 || *seconds > 59) return wrong;
+    if (!hours || !minutes || !seconds || *hours > 23 || *minutes > 59 || *seconds > 59)
+        return wrong;
     return std::chrono::hours(*hours) + std::chrono::minutes(*minutes) +
            std::chrono::seconds(*seconds);
 }
@@ -61,8 +62,8 @@ Schedule::Schedule(const JobSpec& spec, std::optional<WallTime> decided, Instant
     deadline_ = now;
     switch (when_) {
         case JobSpec::When::every: {
-            // A new job runs at once. One that was here before keeps its rhythm, by the wall clock; if
-            // that says more than a period from now, it was set back, and is not believed.
+            // A new job runs at once. One that was here before keeps its rhythm, by the wall clock;
+            // if that says more than a period from now, it was set back, and is not believed.
             auto wait = decided ? *decided + period_ - wall : Duration::zero();
             next_due_ = now + std::min(wait, period_);
             break;
@@ -74,7 +75,9 @@ Schedule::Schedule(const JobSpec& spec, std::optional<WallTime> decided, Instant
             if (!decided_) decided_ = wall;  // A new job waits for its hour.
             break;
         }
-        case JobSpec::When::once: next_due_ = decided ? Instant::max() : now; break;
+        case JobSpec::When::once:
+            next_due_ = decided ? Instant::max() : now;
+            break;
     }
 }
 
@@ -109,11 +112,10 @@ Occasions Schedule::due_every(Instant now, WallTime wall) {
         ++missed;
     }
     if (missed > 0) {
-        occasions.missed =
-            Missed{.first = latest - passed * period_,
-                   .times = missed,
-                   .reason = resumed_ ? "the node stood still when it was due"
-                                      : "Holdfast was not running when it was due"};
+        occasions.missed = Missed{.first = latest - passed * period_,
+                                  .times = missed,
+                                  .reason = resumed_ ? "the node stood still when it was due"
+                                                     : "Holdfast was not running when it was due"};
     }
     decided_ = latest;
     next_due_ += (passed + 1) * period_;
@@ -125,9 +127,10 @@ Occasions Schedule::due_at(Instant now, WallTime wall) {
     Occasions occasions;
     if (*decided_ > wall + period_) {
         // Set back by more than a day: what was decided on then lies in a future that is none.
-        occasions.note = fmt::format("the clock was set back from {} or later to {}: occasions are "
-                                     "counted from there",
-                                     format_wall_time(*decided_), format_wall_time(wall));
+        occasions.note = fmt::format(
+            "the clock was set back from {} or later to {}: occasions are "
+            "counted from there",
+            format_wall_time(*decided_), format_wall_time(wall));
         decided_ = wall;
         occasions.decided = true;
     }
@@ -143,17 +146,17 @@ Occasions Schedule::due_at(Instant now, WallTime wall) {
         if (missed > 0) {
             // How much further the wall clock got than time did.
             auto jump = (wall - asked_wall_) - (now - asked_at_);
-            auto reason = !resumed_ ? std::string("Holdfast was not running when it was due")
-                          : jump > 1s
-                              ? fmt::format("the clock jumped over it, forward by {}",
-                                            format_duration_rough(jump))
-                              : std::string("the node stood still when it was due");
+            auto reason = !resumed_   ? std::string("Holdfast was not running when it was due")
+                          : jump > 1s ? fmt::format("the clock jumped over it, forward by {}",
+                                                    format_duration_rough(jump))
+                                      : std::string("the node stood still when it was due");
             occasions.missed = Missed{.first = first, .times = missed, .reason = std::move(reason)};
         }
         decided_ = latest;
         occasions.decided = true;
     }
-    deadline_ = now + std::min(look_again, next_daily(std::max(*decided_, wall), time_of_day_) - wall);
+    deadline_ =
+        now + std::min(look_again, next_daily(std::max(*decided_, wall), time_of_day_) - wall);
     return occasions;
 }
 

@@ -1,15 +1,16 @@
-// When a job is due: arithmetic on wall time that survives restarts, suspension and clocks that jump.
+// When a job is due: arithmetic on wall time that survives restarts, suspension and clocks that
+// jump.
 //
-// Pure. `every` counts on the node's own clock, so steps of the wall clock do not touch it while the
-// node runs; only across a restart is the wall clock asked, and believed within one period. `at`
-// is a time of day in UTC, so there is no daylight saving to run twice or never at; the wall clock is
-// what it is about, so jumps matter: an occasion that was decided on is never decided on again, and
-// one that a jump passed over is reported, not lost.
+// Pure. `every` counts on the node's own clock, so steps of the wall clock do not touch it while
+// the node runs; only across a restart is the wall clock asked, and believed within one period.
+// `at` is a time of day in UTC, so there is no daylight saving to run twice or never at; the wall
+// clock is what it is about, so jumps matter: an occasion that was decided on is never decided on
+// again, and one that a jump passed over is reported, not lost.
 //
-// An occasion noticed late is still taken if it is no more than `late_max` old (five minutes, or half
-// a period if that is less): a restart of the node must not cost a night's backup. Older ones are
-// missed: reported, and not made up, because two runs at once after an outage is rarely what the
-// owner wants, and `start` is there for that.
+// An occasion noticed late is still taken if it is no more than `late_max` old (five minutes, or
+// half a period if that is less): a restart of the node must not cost a night's backup. Older ones
+// are missed: reported, and not made up, because two runs at once after an outage is rarely what
+// the owner wants, and `start` is there for that.
 #pragma once
 
 #include <cstdint>
@@ -37,10 +38,10 @@ struct Missed {
 };
 
 struct Occasions {
-    std::optional<Missed> missed;  // Before the one that is taken.
-    std::optional<WallTime> take;  // Run now, for this occasion.
+    std::optional<Missed> missed;     // Before the one that is taken.
+    std::optional<WallTime> take;     // Run now, for this occasion.
     std::optional<std::string> note;  // Something about the clock that its owner should know.
-    bool decided = false;  // decided() has changed.
+    bool decided = false;             // decided() has changed.
 };
 
 // Not thread-safe. Instants must never decrease; wall times may do what they like.
@@ -68,7 +69,7 @@ class Schedule {
     Duration time_of_day_{};
     std::optional<WallTime> decided_;
     Instant next_due_ = Instant::max();  // Of `every` and `once`.
-    bool resumed_ = false;  // The first decision is about the time before this node.
+    bool resumed_ = false;               // The first decision is about the time before this node.
     Instant deadline_;
     Instant asked_at_;
     WallTime asked_wall_;

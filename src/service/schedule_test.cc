@@ -14,8 +14,12 @@ using namespace std::chrono_literals;
 
 constexpr Instant boot = Instant(1000h);
 
-WallTime wall(std::string_view text) { return *parse_wall_time(text); }
-std::string text(WallTime time) { return format_wall_time(time); }
+WallTime wall(std::string_view text) {
+    return *parse_wall_time(text);
+}
+std::string text(WallTime time) {
+    return format_wall_time(time);
+}
 
 JobSpec every(Duration period) {
     JobSpec spec;
@@ -29,7 +33,9 @@ JobSpec at(std::string time_of_day) {
     spec.at = std::move(time_of_day);
     return spec;
 }
-JobSpec once() { return JobSpec{}; }
+JobSpec once() {
+    return JobSpec{};
+}
 
 TEST(Schedule, FindsTheDailyOccasionsAround) {
     struct Case {
@@ -38,14 +44,21 @@ TEST(Schedule, FindsTheDailyOccasionsAround) {
         std::string last;
     };
     for (const auto& [when, next, last] : {
-             Case{"2026-11-21T03:29:59.999Z", "2026-11-21T03:30:00.000Z", "2026-11-20T03:30:00.000Z"},
-             Case{"2026-11-21T03:30:00.000Z", "2026-11-22T03:30:00.000Z", "2026-11-21T03:30:00.000Z"},
-             Case{"2026-11-21T23:59:59.000Z", "2026-11-22T03:30:00.000Z", "2026-11-21T03:30:00.000Z"},
-             Case{"2026-12-31T12:00:00.000Z", "2027-01-01T03:30:00.000Z", "2026-12-31T03:30:00.000Z"},
-             Case{"2028-02-28T12:00:00.000Z", "2028-02-29T03:30:00.000Z", "2028-02-28T03:30:00.000Z"},
+             Case{"2026-11-21T03:29:59.999Z", "2026-11-21T03:30:00.000Z",
+                  "2026-11-20T03:30:00.000Z"},
+             Case{"2026-11-21T03:30:00.000Z", "2026-11-22T03:30:00.000Z",
+                  "2026-11-21T03:30:00.000Z"},
+             Case{"2026-11-21T23:59:59.000Z", "2026-11-22T03:30:00.000Z",
+                  "2026-11-21T03:30:00.000Z"},
+             Case{"2026-12-31T12:00:00.000Z", "2027-01-01T03:30:00.000Z",
+                  "2026-12-31T03:30:00.000Z"},
+             Case{"2028-02-28T12:00:00.000Z", "2028-02-29T03:30:00.000Z",
+                  "2028-02-28T03:30:00.000Z"},
              // The nights on which much of Europe and America change their clocks: UTC does not.
-             Case{"2026-03-29T01:30:00.000Z", "2026-03-29T03:30:00.000Z", "2026-03-28T03:30:00.000Z"},
-             Case{"2026-10-25T01:30:00.000Z", "2026-10-25T03:30:00.000Z", "2026-10-24T03:30:00.000Z"},
+             Case{"2026-03-29T01:30:00.000Z", "2026-03-29T03:30:00.000Z",
+                  "2026-03-28T03:30:00.000Z"},
+             Case{"2026-10-25T01:30:00.000Z", "2026-10-25T03:30:00.000Z",
+                  "2026-10-24T03:30:00.000Z"},
          }) {
         SCOPED_TRACE(when);
         EXPECT_EQ(text(next_daily(wall(when), 3h + 30min)), next);
@@ -56,7 +69,8 @@ TEST(Schedule, FindsTheDailyOccasionsAround) {
 TEST(Schedule, ReadsATimeOfDayAndNothingElse) {
     EXPECT_EQ(*parse_time_of_day("03:30"), 3h + 30min);
     EXPECT_EQ(*parse_time_of_day("23:59:59"), 24h - 1s);
-    for (auto wrong : {"", "3:30", "24:00", "12:60", "12:30:60", "12-30", "12:30:5", "1a:30", "12:30 "}) {
+    for (auto wrong :
+         {"", "3:30", "24:00", "12:60", "12:30:60", "12-30", "12:30:5", "1a:30", "12:30 "}) {
         EXPECT_FALSE(parse_time_of_day(wrong)) << wrong;
     }
 }
@@ -170,9 +184,9 @@ TEST(Schedule, TakesOnceOnce) {
     EXPECT_FALSE(Schedule(once(), now, boot, now).due(boot, now).take);
 }
 
-// Days of a node's life: it sleeps, restarts, its clock is stepped either way. Safety: no occasion is
-// taken twice, every one that passes is taken or reported. Liveness: with an honest clock each is
-// taken within a minute.
+// Days of a node's life: it sleeps, restarts, its clock is stepped either way. Safety: no occasion
+// is taken twice, every one that passes is taken or reported. Liveness: with an honest clock each
+// is taken within a minute.
 TEST(ScheduleSimulation, AccountsForEveryDailyOccasionOnce) {
     for (unsigned seed = 0; seed < 300; ++seed) {
         SCOPED_TRACE(testing::Message() << "seed " << seed);
@@ -195,8 +209,8 @@ TEST(ScheduleSimulation, AccountsForEveryDailyOccasionOnce) {
             if (occasions.note) taken.clear();
             ASSERT_GT(schedule->next_deadline(), now);
             ASSERT_LE(schedule->next_deadline(), now + 30s);
-            Duration pass = random.chance(0.1) ? random.between(0s, 20h)
-                                               : schedule->next_deadline() - now;
+            Duration pass =
+                random.chance(0.1) ? random.between(0s, 20h) : schedule->next_deadline() - now;
             if (random.chance(0.9) && pass < 1min) pass = random.between(0s, 10min);
             now += pass;
             time += pass;

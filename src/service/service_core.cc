@@ -53,8 +53,12 @@ void ServiceCore::want(Instant now, const DesiredService& wanted,
             begin_rollout(now, wanted);
             if (known == OutcomeState::failed) {
                 rollout_told_ = true;
-                last_rollout_ = RolloutResult{name_, wanted.version, RolloutOutcome::failed,
-                                              "it had failed before the node started", 0, {}};
+                last_rollout_ = RolloutResult{name_,
+                                              wanted.version,
+                                              RolloutOutcome::failed,
+                                              "it had failed before the node started",
+                                              0,
+                                              {}};
             }
         }
     } else if (starts && live_version_ != wanted.version) {

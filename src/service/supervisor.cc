@@ -47,7 +47,9 @@ runtime::Task<Result<void>> Supervisor::run() {
     co_return Result<void>();
 }
 
-runtime::Task<void> Supervisor::began() { co_await state_->taken_over.wait(); }
+runtime::Task<void> Supervisor::began() {
+    co_await state_->taken_over.wait();
+}
 
 runtime::Task<void> Supervisor::shut_down() {
     State& state = *state_;
@@ -114,7 +116,7 @@ void Supervisor::State::observe_changes(const std::set<std::string>& changed) {
         }
         for (const auto& observer : observers) observer(&known->second, nullptr);
         edges.metrics.remove("service", known->first);
-        feeds.forget(known->first);
+        feeds.forget(known->first, edges.clock.wall_now());
         versions.erase(known->first);
         known = seen.erase(known);
     }

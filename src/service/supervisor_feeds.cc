@@ -116,8 +116,13 @@ const RolloutResult* RolloutFeeds::latest(std::string_view service) const {
     return known == results_.end() ? nullptr : &known->second.back();
 }
 
-void RolloutFeeds::forget(std::string_view service) {
+void RolloutFeeds::forget(std::string_view service, WallTime now) {
     if (auto known = results_.find(service); known != results_.end()) results_.erase(known);
+    for (auto* feed : feeds_) {
+        if (feed->service_ != service) continue;
+        feed->end({feed->service_, feed->version_, RolloutOutcome::superseded,
+                   "the service was deleted", 0, now});
+    }
 }
 
 }  // namespace holdfast::service

@@ -39,7 +39,8 @@ class RolloutFeeds {
     // The latest results are remembered.
     const RolloutResult* result(std::string_view service, VersionNumber version) const;
     const RolloutResult* latest(std::string_view service) const;
-    void forget(std::string_view service);
+    // The service has been deleted: ends the feeds that are left.
+    void forget(std::string_view service, WallTime now);
 
   private:
     class Feed;

@@ -51,7 +51,9 @@ bool comes_true(EventLoop& loop, const std::function<bool()>& claim) {
     while (!claim() && loop.clock().now() < limit) loop.complete(loop.clock().sleep_for(1ms));
     return claim();
 }
-void one_round(EventLoop& loop) { loop.complete(loop.clock().sleep_for(1ms)); }
+void one_round(EventLoop& loop) {
+    loop.complete(loop.clock().sleep_for(1ms));
+}
 
 // ---- Time.
 

@@ -26,8 +26,12 @@ std::chrono::nanoseconds read_clock(clockid_t clock) {
 
 }  // namespace
 
-Instant Reactor::BootClock::now() const { return Instant(read_clock(CLOCK_BOOTTIME)); }
-WallTime Reactor::BootClock::wall_now() const { return WallTime(read_clock(CLOCK_REALTIME)); }
+Instant Reactor::BootClock::now() const {
+    return Instant(read_clock(CLOCK_BOOTTIME));
+}
+WallTime Reactor::BootClock::wall_now() const {
+    return WallTime(read_clock(CLOCK_REALTIME));
+}
 
 Reactor::Reactor()
     : epoll_(epoll_create1(EPOLL_CLOEXEC)),

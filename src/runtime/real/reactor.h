@@ -86,8 +86,6 @@ class Reactor {
 
     struct Entry {
         std::uint32_t registered = 0;  // What the kernel watches for; 0: it does not know of it.
-        std::uint32_t generation =
-            0;  // Tells an event for this entry from one for its predecessor.
         int watches = 0;
         Ready* first = nullptr;
     };

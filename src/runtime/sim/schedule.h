@@ -54,8 +54,8 @@ class Schedule {
 class SimClock final : public Clock {
   public:
     struct Options {
-        Duration uptime{};  // What it shows now.
-        WallTime wall{};    // What the calendar shows now.
+        Duration uptime{};           // What it shows now.
+        WallTime wall{};             // What the calendar shows now.
         std::int64_t drift_ppb = 0;  // Nanoseconds it gains in a second; at most half a second.
     };
     SimClock(Schedule& schedule, Options options);

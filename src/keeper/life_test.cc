@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -331,13 +332,17 @@ TEST_F(Life, LeavesNothingUnrecordedWhenKilledDuringLaunches) {
     ASSERT_TRUE(eventually([&] {
         return status().node_state == NodeState::ready && status().runs_live == 1;
     })) << lines();
+    struct stat directory{};
+    ASSERT_EQ(stat((dir.path() + "/run").c_str(), &directory), 0);
+    auto mark = fmt::format("HOLDFAST_RUN={:x}-{:x}", directory.st_dev, directory.st_ino);
     int running = 0;
     Pids pids;
     while (int pid = pids.next()) {
         auto line = read_file(fmt::format("/proc/{}/cmdline", pid)).value_or("");
         auto env = read_file(fmt::format("/proc/{}/environ", pid)).value_or("");
-        running += line.starts_with(program()) && env.find(".service/0") != std::string::npos &&
-                   alive(pid);
+        // Other tests run the same program in the same slot, of other directories.
+        running += line.starts_with(program()) && env.find(mark + ".") != std::string::npos &&
+                   env.find(".service/0") != std::string::npos && alive(pid);
     }
     EXPECT_EQ(running, 1) << lines();
 }

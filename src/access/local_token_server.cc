@@ -14,6 +14,10 @@
 namespace holdfast::access {
 namespace {
 
+// Looking up the group of a stranger may ask a directory service, and take long. It must not keep
+// the node's own user waiting, nor may many strangers pile up.
+constexpr std::size_t answering_max = 32;
+
 // Closes a client's descriptor also when the task that serves it is destroyed.
 struct Client {
     explicit Client(int f) : fd(f) {}
@@ -53,8 +57,10 @@ runtime::Task<void> LocalTokenServer::run() {
     for (;;) {
         co_await loop_.readable(fd_);
         int client = accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (client >= 0) {
-            co_await answer(client);
+        if (client >= 0 && answering_.size() < answering_max) {
+            answering_.spawn(answer(client));
+        } else if (client >= 0) {
+            close(client);
         } else if (worth_waiting(errno)) {
             co_await loop_.clock().sleep_for(std::chrono::milliseconds(100));
         }

@@ -31,7 +31,7 @@ class LocalTokenServer {
     LocalTokenServer(const LocalTokenServer&) = delete;
     LocalTokenServer& operator=(const LocalTokenServer&) = delete;
 
-    // Serves one client after the other; ends only by being destroyed.
+    // Ends only by being destroyed.
     runtime::Task<void> run();
 
   private:
@@ -43,6 +43,7 @@ class LocalTokenServer {
     runtime::EventLoop& loop_;
     const LocalTokens& tokens_;
     int fd_;
+    runtime::TaskGroup answering_;  // Strangers whose groups are being looked up.
 };
 
 }  // namespace holdfast::access

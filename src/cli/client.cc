@@ -88,12 +88,14 @@ struct NodeClient::State {
 
     http::Request request(const std::string& method, const std::optional<Body>& body) {
         http::Request made{.method = method, .headers = {}, .body = {}};
-        if (!token && on_this_machine(url)) {
-            // Without one, what is free to read is still answered, and all else says what it needs.
+        auto shown = token;
+        if (!shown && on_this_machine(url)) {
+            // A new one each time, because they are short-lived and views repeat themselves. Without
+            // one, what is free to read is still answered, and all else says what it needs.
             auto fetched = access::fetch_local_token(url.port);
-            if (fetched) token = std::move(*fetched);
+            if (fetched) shown = std::move(*fetched);
         }
-        if (token) made.headers.emplace_back("Authorization", "Bearer " + *token);
+        if (shown) made.headers.emplace_back("Authorization", "Bearer " + *shown);
         if (body) {
             made.headers.emplace_back("Content-Type", body->type);
             made.body = body->text;

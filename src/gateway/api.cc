@@ -6,6 +6,7 @@
 #include "base/nearest.h"
 #include "gateway/calls.h"
 #include "gateway/guard.h"
+#include "gateway/process_stats.h"
 #include "gateway/routes.h"
 #include "gateway/target.h"
 
@@ -45,10 +46,10 @@ Result<void> check_query(const Route& route, const Query& query) {
         for (auto parameter : route.query) known = known || parameter == name;
         if (known) continue;
         auto nearest = nearest_word(name, route.query);
-        return fail(Errc::invalid,
-                    fmt::format("unknown parameter \"{}\"{}", name,
-                                nearest ? fmt::format("; did you mean \"{}\"?", *nearest)
-                                        : std::string()));
+        return fail(
+            Errc::invalid,
+            fmt::format("unknown parameter \"{}\"{}", name,
+                        nearest ? fmt::format("; did you mean \"{}\"?", *nearest) : std::string()));
     }
     return {};
 }
@@ -56,8 +57,7 @@ Result<void> check_query(const Route& route, const Query& query) {
 }  // namespace
 
 struct Api::State {
-    explicit State(ApiEdges e)
-        : edges(std::move(e)), node(edges), services(edges), admin(edges) {}
+    explicit State(ApiEdges e) : edges(std::move(e)), node(edges), services(edges), admin(edges) {}
 
     runtime::Task<Result<std::optional<access::Principal>>> sender(const Request& request);
     runtime::Task<Response> admit(Request request, Target target, Matched matched);
@@ -71,7 +71,14 @@ struct Api::State {
     AdminCalls admin;
 };
 
-Api::Api(ApiEdges edges) : state_(std::make_unique<State>(std::move(edges))) {}
+Api::Api(ApiEdges edges) : state_(std::make_unique<State>(std::move(edges))) {
+    const auto& facts = state_->edges.facts;
+    measure_process(state_->edges.metrics);
+    state_->edges.metrics
+        .gauge("holdfast_build_info", "Always 1; its labels say what runs.",
+               {{"version", facts.version}, {"build", facts.build}})
+        .set(1);
+}
 Api::~Api() = default;
 
 runtime::Task<Response> Api::answer(Request request) {
@@ -130,54 +137,88 @@ runtime::Task<Response> Api::State::admit(Request request, Target target, Matche
 Answered Api::State::carry_out(Call call) {
     switch (call.route->operation) {
         case Operation::healthz:
-        case Operation::readyz: return node.health(std::move(call));
-        case Operation::metrics: return node.metrics(std::move(call));
-        case Operation::version: return node.version(std::move(call));
-        case Operation::node: return node.node(std::move(call));
-        case Operation::status: return node.status(std::move(call));
-        case Operation::openapi: return node.openapi(std::move(call));
+        case Operation::readyz:
+            return node.health(std::move(call));
+        case Operation::metrics:
+            return node.metrics(std::move(call));
+        case Operation::version:
+            return node.version(std::move(call));
+        case Operation::node:
+            return node.node(std::move(call));
+        case Operation::status:
+            return node.status(std::move(call));
+        case Operation::openapi:
+            return node.openapi(std::move(call));
         case Operation::users:
         case Operation::create_user:
         case Operation::delete_user:
         case Operation::settings:
         case Operation::setting:
         case Operation::set_setting:
-        case Operation::reset_setting: return carry_out_admin(std::move(call));
-        default: return carry_out_on_service(std::move(call));
+        case Operation::reset_setting:
+            return carry_out_admin(std::move(call));
+        default:
+            return carry_out_on_service(std::move(call));
     }
 }
 
 Answered Api::State::carry_out_admin(Call call) {
     switch (call.route->operation) {
-        case Operation::users: return admin.list_users(std::move(call));
-        case Operation::create_user: return admin.create_user(std::move(call));
-        case Operation::delete_user: return admin.delete_user(std::move(call));
-        case Operation::settings: return admin.list_settings(std::move(call));
-        case Operation::setting: return admin.show_setting(std::move(call));
-        case Operation::set_setting: return admin.set_setting(std::move(call));
-        case Operation::reset_setting: return admin.reset_setting(std::move(call));
-        default: HF_CHECK(false); std::abort();
+        case Operation::users:
+            return admin.list_users(std::move(call));
+        case Operation::create_user:
+            return admin.create_user(std::move(call));
+        case Operation::delete_user:
+            return admin.delete_user(std::move(call));
+        case Operation::settings:
+            return admin.list_settings(std::move(call));
+        case Operation::setting:
+            return admin.show_setting(std::move(call));
+        case Operation::set_setting:
+            return admin.set_setting(std::move(call));
+        case Operation::reset_setting:
+            return admin.reset_setting(std::move(call));
+        default:
+            HF_CHECK(false);
+            std::abort();
     }
 }
 
 Answered Api::State::carry_out_on_service(Call call) {
     switch (call.route->operation) {
-        case Operation::services: return services.list(std::move(call));
-        case Operation::apply: return services.apply(std::move(call));
-        case Operation::service: return services.show(std::move(call));
-        case Operation::remove: return services.remove(std::move(call));
-        case Operation::spec: return services.spec(std::move(call));
-        case Operation::history: return services.history(std::move(call));
-        case Operation::deploy: return services.deploy(std::move(call));
-        case Operation::rollback: return services.rollback(std::move(call));
-        case Operation::restart: return services.restart(std::move(call));
-        case Operation::stop: return services.stop(std::move(call));
-        case Operation::start: return services.start(std::move(call));
-        case Operation::scale: return services.scale(std::move(call));
-        case Operation::logs: return services.logs(std::move(call));
-        case Operation::why: return services.why(std::move(call));
-        case Operation::runs: return services.runs(std::move(call));
-        default: HF_CHECK(false); std::abort();
+        case Operation::services:
+            return services.list(std::move(call));
+        case Operation::apply:
+            return services.apply(std::move(call));
+        case Operation::service:
+            return services.show(std::move(call));
+        case Operation::remove:
+            return services.remove(std::move(call));
+        case Operation::spec:
+            return services.spec(std::move(call));
+        case Operation::history:
+            return services.history(std::move(call));
+        case Operation::deploy:
+            return services.deploy(std::move(call));
+        case Operation::rollback:
+            return services.rollback(std::move(call));
+        case Operation::restart:
+            return services.restart(std::move(call));
+        case Operation::stop:
+            return services.stop(std::move(call));
+        case Operation::start:
+            return services.start(std::move(call));
+        case Operation::scale:
+            return services.scale(std::move(call));
+        case Operation::logs:
+            return services.logs(std::move(call));
+        case Operation::why:
+            return services.why(std::move(call));
+        case Operation::runs:
+            return services.runs(std::move(call));
+        default:
+            HF_CHECK(false);
+            std::abort();
     }
 }
 

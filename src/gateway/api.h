@@ -1,12 +1,12 @@
 // The REST interface: requests in, answers out, as openapi.json says.
 //
-// Every request passes the same door in the same order: the guard (guard.h), the routes, whether its
-// parameters are known, who sends it, and whether that one may. Only then does a call see it. What a
-// call answers is JSON of shown.h, or a Refusal with what to do next.
+// Every request passes the same door in the same order: the guard (guard.h), the routes, whether
+// its parameters are known, who sends it, and whether that one may. Only then does a call see it.
+// What a call answers is JSON of shown.h, or a Refusal with what to do next.
 //
-// Tokens. "hfl_..." is a local one (access/local_token.h), "hft_..." a user's. A token that is given
-// must be good, also where none is needed: somebody who believes to be known should not be served
-// as a stranger.
+// Tokens. "hfl_..." is a local one (access/local_token.h), "hft_..." a user's. A token that is
+// given must be good, also where none is needed: somebody who believes to be known should not be
+// served as a stranger.
 //
 // One event loop. All edges outlive the Api, and the Api its answers' streams.
 #pragma once
@@ -30,7 +30,7 @@ struct ApiEdges {
     service::Catalog& catalog;
     Operations& operations;
     const access::LocalTokens& local_tokens;
-    const MetricRegistry& metrics;
+    MetricRegistry& metrics;  // Gets the build's and the process's.
     NodeFacts facts;
 };
 

@@ -1,5 +1,5 @@
-// What the interface's tests work with: the real catalog over a real coordinator in virtual time, and
-// services that are only said to run.
+// What the interface's tests work with: the real catalog over a real coordinator in virtual time,
+// and services that are only said to run.
 #pragma once
 
 #include <map>
@@ -191,8 +191,8 @@ class ApiBench : public service::CatalogBench {
 };
 
 inline std::string ApiBench::user(std::string_view name, std::string_view role) {
-    auto made = act("POST", "/v1/users",
-                    fmt::format(R"({{"name": "{}", "role": "{}"}})", name, role));
+    auto made =
+        act("POST", "/v1/users", fmt::format(R"({{"name": "{}", "role": "{}"}})", name, role));
     EXPECT_EQ(made.status, 201) << made.body;
     constexpr std::string_view key = R"("token":")";
     auto from = made.body.find(key) + key.size();

@@ -26,10 +26,10 @@ constexpr std::string_view shop = "name = \"shop\"\ncommand = [\"/bin/shop\"]\n"
 
 TEST_F(Door, ReadingStateIsFreeOnLoopback) {
     declare("shop");
-    for (auto target : {"/healthz", "/readyz", "/metrics", "/v1/version", "/v1/node", "/v1/status",
-                        "/v1/services", "/v1/services/shop", "/v1/services/shop/versions",
-                        "/v1/services/shop/why", "/v1/settings", "/v1/settings/log_files",
-                        "/v1/openapi.json"}) {
+    for (auto target :
+         {"/healthz", "/readyz", "/metrics", "/v1/version", "/v1/node", "/v1/status",
+          "/v1/services", "/v1/services/shop", "/v1/services/shop/versions",
+          "/v1/services/shop/why", "/v1/settings", "/v1/settings/log_files", "/v1/openapi.json"}) {
         EXPECT_EQ(ask("GET", target).status, 200) << target;
         EXPECT_EQ(ask("HEAD", target).status, 200) << target;
     }
@@ -54,8 +54,8 @@ TEST_F(Door, ATokenThatIsNotGoodIsRefusedEvenWhereNoneIsNeeded) {
     auto wrong = good;
     wrong.back() = wrong.back() == '0' ? '1' : '0';
     EXPECT_EQ(ask("GET", "/v1/status", "", good).status, 200);
-    for (auto token : {wrong, std::string("hft_bob.00"), std::string("hfl_0.0.0"),
-                       std::string("x"), std::string(4000, 'x')}) {
+    for (auto token : {wrong, std::string("hft_bob.00"), std::string("hfl_0.0.0"), std::string("x"),
+                       std::string(4000, 'x')}) {
         EXPECT_EQ(ask("GET", "/v1/status", "", token).status, 401) << token;
     }
     EXPECT_EQ(ask("GET", "/v1/status", "", "", {{"Authorization", "Basic x"}}).status, 400);
@@ -90,8 +90,8 @@ TEST_F(Door, ForeignHostAndOriginAreRefusedBeforeAnythingElse) {
                                       .headers = {{"Host", "evil.example:7400"}},
                                       .body = {}}));
     EXPECT_EQ(foreign.status, 403);
-    auto page = ask("POST", "/v1/services", std::string(shop), token,
-                    {{"Origin", "http://evil.example"}});
+    auto page =
+        ask("POST", "/v1/services", std::string(shop), token, {{"Origin", "http://evil.example"}});
     EXPECT_EQ(page.status, 403);
     EXPECT_THAT(*finish(catalog_.list()), IsEmpty());
 }
@@ -118,6 +118,18 @@ TEST_F(Door, ReadinessIsTheOperations) {
     operations.is_ready = false;
     EXPECT_EQ(ask("GET", "/readyz").status, 503);
     EXPECT_EQ(ask("GET", "/healthz").status, 200);
+}
+
+TEST_F(Door, MetricsSayWhatRunsAndWhatItTakes) {
+    auto response = ask("GET", "/metrics");
+    EXPECT_EQ(response.type, "text/plain; version=0.0.4; charset=utf-8");
+    EXPECT_THAT(response.body,
+                HasSubstr("holdfast_build_info{version=\"0.1.0\",build=\"abcdef\"} 1\n"));
+    for (auto name : {"resident_memory_bytes", "open_fds", "threads"}) {
+        auto at = response.body.find(std::string("\nholdfast_process_") + name + " ");
+        ASSERT_NE(at, std::string::npos) << name;
+        EXPECT_GT(std::stod(response.body.substr(response.body.find(' ', at))), 0) << name;
+    }
 }
 
 TEST_F(UsersCalls, SecretsAreShownOnceAndNeverListed) {

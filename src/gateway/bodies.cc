@@ -97,8 +97,8 @@ Take take_number(std::string_view name, std::int64_t least, Number& into) {
 
 Take not_yet(std::string_view name, std::string_view feature) {
     return [name, feature](const json::value&) {
-        return fail(Errc::invalid, fmt::format("\"{}\" is not available yet: it comes with {}",
-                                               name, feature));
+        return fail(Errc::invalid,
+                    fmt::format("\"{}\" is not available yet: it comes with {}", name, feature));
     };
 }
 
@@ -114,9 +114,9 @@ Result<DeployBody> parse_deploy(std::string_view body) {
         }
         return {};
     };
-    HF_TRY_VOID(read_body(body, {{.name = "env", .take = take_env},
-                                 {.name = "command",
-                                  .take = take_texts("command", deploy.command)}}));
+    HF_TRY_VOID(
+        read_body(body, {{.name = "env", .take = take_env},
+                         {.name = "command", .take = take_texts("command", deploy.command)}}));
     return deploy;
 }
 
@@ -156,21 +156,20 @@ Result<NewUserBody> parse_new_user(std::string_view body) {
         user.role = *role;
         return {};
     };
-    HF_TRY_VOID(read_body(
-        body, {{.name = "name", .take = take_text("name", user.name), .required = true},
-               {.name = "role", .take = take_role},
-               {.name = "bucket", .take = not_yet("bucket", "S3")},
-               {.name = "prefix", .take = not_yet("prefix", "S3 and the Redis protocol")},
-               {.name = "commands", .take = not_yet("commands", "the Redis protocol")}}));
+    HF_TRY_VOID(
+        read_body(body, {{.name = "name", .take = take_text("name", user.name), .required = true},
+                         {.name = "role", .take = take_role},
+                         {.name = "bucket", .take = not_yet("bucket", "S3")},
+                         {.name = "prefix", .take = not_yet("prefix", "S3 and the Redis protocol")},
+                         {.name = "commands", .take = not_yet("commands", "the Redis protocol")}}));
     HF_TRY_VOID(access::check_user_name(user.name));
     return user;
 }
 
 Result<NewSettingBody> parse_new_setting(std::string_view body) {
     NewSettingBody setting;
-    HF_TRY_VOID(read_body(body, {{.name = "value",
-                                  .take = take_text("value", setting.value),
-                                  .required = true}}));
+    HF_TRY_VOID(read_body(
+        body, {{.name = "value", .take = take_text("value", setting.value), .required = true}}));
     return setting;
 }
 

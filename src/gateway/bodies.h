@@ -42,8 +42,8 @@ Result<DeployBody> parse_deploy(std::string_view body);
 Result<RollbackBody> parse_rollback(std::string_view body);
 Result<RestartBody> parse_restart(std::string_view body);
 Result<ScaleBody> parse_scale(std::string_view body);
-// `bucket`, `prefix` and `commands` restrict what S3 and Redis clients may do. Neither is there yet,
-// so they are refused: a user who was thought to be restricted must not turn out not to be.
+// `bucket`, `prefix` and `commands` restrict what S3 and Redis clients may do. Neither is there
+// yet, so they are refused: a user who was thought to be restricted must not turn out not to be.
 Result<NewUserBody> parse_new_user(std::string_view body);
 Result<NewSettingBody> parse_new_setting(std::string_view body);
 

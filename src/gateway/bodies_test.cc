@@ -8,7 +8,8 @@ namespace {
 TEST(Bodies, OfADeploy) {
     auto deploy = parse_deploy(R"({"env": {"A": "1", "B": ""}, "command": ["x", "y z"]})");
     ASSERT_TRUE(deploy) << deploy.error().message;
-    EXPECT_EQ(deploy->env, (std::vector<std::pair<std::string, std::string>>{{"A", "1"}, {"B", ""}}));
+    EXPECT_EQ(deploy->env,
+              (std::vector<std::pair<std::string, std::string>>{{"A", "1"}, {"B", ""}}));
     EXPECT_EQ(deploy->command, (std::vector<std::string>{"x", "y z"}));
     EXPECT_TRUE(parse_deploy(""));
     EXPECT_TRUE(parse_deploy(" {} "));
@@ -63,8 +64,8 @@ TEST(Bodies, WrongShapesAreRefused) {
     for (auto body : {"", "{}", R"({"instances": -1})", R"({"instances": null})"}) {
         EXPECT_FALSE(parse_scale(body)) << body;
     }
-    for (auto body : {"", R"({"name": "A B"})", R"({"name": "a", "role": "root"})",
-                      R"({"role": "admin"})"}) {
+    for (auto body :
+         {"", R"({"name": "A B"})", R"({"name": "a", "role": "root"})", R"({"role": "admin"})"}) {
         EXPECT_FALSE(parse_new_user(body)) << body;
     }
     for (auto body : {"", R"({"value": 1})"}) EXPECT_FALSE(parse_new_setting(body)) << body;

@@ -28,9 +28,10 @@ runtime::Task<NodeShown> look_at_node(const ApiEdges& edges) {
 Answered NodeCalls::health(Call call) {
     if (call.route->operation == Operation::healthz) co_return text_response("alive\n");
     if (edges_.operations.ready()) co_return text_response("ready\n");
-    co_return text_response("not ready: the node has not taken over its services, or its keeper is "
-                            "gone\n",
-                            503);
+    co_return text_response(
+        "not ready: the node has not taken over its services, or its keeper is "
+        "gone\n",
+        503);
 }
 
 Answered NodeCalls::metrics(Call) {
@@ -39,11 +40,17 @@ Answered NodeCalls::metrics(Call) {
     co_return response;
 }
 
-Answered NodeCalls::openapi(Call) { co_return json_response(std::string(openapi_json())); }
+Answered NodeCalls::openapi(Call) {
+    co_return json_response(std::string(openapi_json()));
+}
 
-Answered NodeCalls::version(Call) { co_return json_response(version_json(edges_.facts)); }
+Answered NodeCalls::version(Call) {
+    co_return json_response(version_json(edges_.facts));
+}
 
-Answered NodeCalls::node(Call) { co_return json_response(node_json(co_await look_at_node(edges_))); }
+Answered NodeCalls::node(Call) {
+    co_return json_response(node_json(co_await look_at_node(edges_)));
+}
 
 Answered NodeCalls::status(Call) {
     auto node = co_await look_at_node(edges_);

@@ -13,9 +13,12 @@ constexpr int tail_usual = 100;
 
 service::RestartMode mode_of(RestartWish wish) {
     switch (wish) {
-        case RestartWish::by_spec: return service::RestartMode::automatic;
-        case RestartWish::hot: return service::RestartMode::hot;
-        case RestartWish::cold: return service::RestartMode::cold;
+        case RestartWish::by_spec:
+            return service::RestartMode::automatic;
+        case RestartWish::hot:
+            return service::RestartMode::hot;
+        case RestartWish::cold:
+            return service::RestartMode::cold;
     }
     return service::RestartMode::automatic;
 }
@@ -64,7 +67,9 @@ Answered ServiceCalls::list(Call) {
                                           edges_.facts.started));
 }
 
-Answered ServiceCalls::show(Call call) { co_return co_await shown(call.name()); }
+Answered ServiceCalls::show(Call call) {
+    co_return co_await shown(call.name());
+}
 
 Answered ServiceCalls::spec(Call call) {
     HF_CO_TRY(bool effective, flag(call.query, "effective"));
@@ -89,8 +94,8 @@ Answered ServiceCalls::runs(Call call) {
     if (!job) {
         HF_CO_TRY(auto version, co_await edges_.catalog.version(call.name(), std::nullopt));
         if (!version.spec.job) {
-            co_return fail(Errc::invalid, fmt::format("{} is a server, not a job: it has no runs",
-                                                      call.name()));
+            co_return fail(Errc::invalid,
+                           fmt::format("{} is a server, not a job: it has no runs", call.name()));
         }
         job.emplace();
         job->name = call.name();
@@ -190,16 +195,14 @@ Answered ServiceCalls::restart(Call call) {
 }
 
 Answered ServiceCalls::stop(Call call) {
-    HF_CO_TRY_VOID(
-        co_await edges_.catalog.set_running(call.name(), service::Running::stopped));
+    HF_CO_TRY_VOID(co_await edges_.catalog.set_running(call.name(), service::Running::stopped));
     co_return co_await shown(call.name());
 }
 
-// The wish stands in the catalog; beyond it, an operator's start does not wait for a back-off, and a
-// job's is a run.
+// The wish stands in the catalog; beyond it, an operator's start does not wait for a back-off, and
+// a job's is a run.
 Answered ServiceCalls::start(Call call) {
-    HF_CO_TRY_VOID(
-        co_await edges_.catalog.set_running(call.name(), service::Running::running));
+    HF_CO_TRY_VOID(co_await edges_.catalog.set_running(call.name(), service::Running::running));
     auto begun = edges_.operations.job(call.name()) ? edges_.operations.run_now(call.name())
                                                     : edges_.operations.start_now(call.name());
     if (!begun && begun.error().code != Errc::not_found) co_return std::unexpected(begun.error());

@@ -89,8 +89,7 @@ runtime::Task<bool> Server::Connection::read_more(Duration limit) {
 
 runtime::Task<bool> Server::Connection::wait_for_first_byte() {
     if (server_.stopping_) co_return false;
-    auto first = co_await runtime::race(read_more(server_.options_.idle_wait),
-                                        stopping_.waited());
+    auto first = co_await runtime::race(read_more(server_.options_.idle_wait), stopping_.waited());
     co_return first.index() == 0 && std::get<0>(first);
 }
 
@@ -103,7 +102,8 @@ runtime::Task<Server::Connection::Read> Server::Connection::read_request() {
         if (*progress != stage) {
             stage = *progress;
             until = clock.now() + server_.options_.body_wait;
-            if (reader_.take_expects_continue() && !co_await write("HTTP/1.1 100 Continue\r\n\r\n")) {
+            if (reader_.take_expects_continue() &&
+                !co_await write("HTTP/1.1 100 Continue\r\n\r\n")) {
                 co_return Over{};
             }
         }
@@ -145,7 +145,7 @@ runtime::Task<bool> Server::Connection::answer(RequestReader::Whole whole) {
     }
     bool keep_alive = whole.keep_alive && whole.chunks && !server_.stopping_;
     bool written = co_await write_whole(std::move(response), head_only, keep_alive);
-    co_return written && keep_alive;
+    co_return written&& keep_alive;
 }
 
 runtime::Task<bool> Server::Connection::write(std::string bytes) {
@@ -170,9 +170,8 @@ runtime::Task<bool> Server::Connection::write_whole(Response response, bool head
 }
 
 runtime::Task<void> Server::Connection::write_stream(Response response, bool chunked) {
-    auto head = write_head(response, {.keep_alive = false,
-                                      .chunked = chunked,
-                                      .now = server_.clock_.wall_now()});
+    auto head = write_head(
+        response, {.keep_alive = false, .chunked = chunked, .now = server_.clock_.wall_now()});
     if (!co_await write(std::move(head))) co_return;
     if (server_.stopping_) co_return;
     co_await runtime::race(pump(*response.stream, chunked), ended_from_outside());
@@ -185,8 +184,8 @@ runtime::Task<void> Server::Connection::ended_from_outside() {
 runtime::Task<void> Server::Connection::pump(BodyStream& stream, bool chunked) {
     while (auto piece = co_await stream.next()) {
         if (piece->empty()) continue;
-        auto bytes = chunked ? fmt::format("{:x}\r\n{}\r\n", piece->size(), *piece)
-                             : std::move(*piece);
+        auto bytes =
+            chunked ? fmt::format("{:x}\r\n{}\r\n", piece->size(), *piece) : std::move(*piece);
         if (!co_await write(std::move(bytes))) co_return;
     }
     if (chunked) co_await write("0\r\n\r\n");

@@ -1,5 +1,6 @@
 #include "gateway/guard.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <strings.h>
 
@@ -18,30 +19,35 @@ bool is_port(std::string_view text) {
            std::ranges::all_of(text, [](unsigned char c) { return std::isdigit(c) != 0; });
 }
 
-// "localhost", "127.0.0.1:7400", "[::1]:7400"
+// "127.0.0.1", and whatever else of 127.0.0.0/8 is written in full.
+bool is_loopback_v4(std::string_view text) {
+    in_addr parsed{};
+    return text.starts_with("127.") && inet_pton(AF_INET, std::string(text).c_str(), &parsed) == 1;
+}
+
+// "localhost", "127.0.0.1:7400", "[::1]:7400". Not a name that merely resolves to such an address.
 bool is_own_host(std::string_view host) {
-    for (std::string_view name : {"localhost", "127.0.0.1", "[::1]"}) {
-        if (host.size() < name.size() || !same_word(host.substr(0, name.size()), name)) continue;
-        auto rest = host.substr(name.size());
-        if (rest.empty() || (rest.starts_with(':') && is_port(rest.substr(1)))) return true;
-    }
-    return false;
+    auto name = host.substr(0, host.starts_with('[') ? host.find(']') + 1 : host.find(':'));
+    auto rest = host.substr(name.size());
+    if (!rest.empty() && !(rest.starts_with(':') && is_port(rest.substr(1)))) return false;
+    return same_word(name, "localhost") || name == "[::1]" || is_loopback_v4(name);
 }
 
 Refusal foreign(std::string message) {
     return {.status = 403,
             .code = "denied",
             .message = std::move(message),
-            .next = "use http://127.0.0.1:PORT or http://localhost:PORT, not another site's page "
-                    "or name"};
+            .next =
+                "use http://127.0.0.1:PORT or http://localhost:PORT, not another site's page "
+                "or name"};
 }
 
 }  // namespace
 
 Result<void> check_rest_address(const runtime::Endpoint& endpoint) {
-    if (endpoint.address == "127.0.0.1" || endpoint.address == "::1") return {};
+    if (is_loopback_v4(endpoint.address) || endpoint.address == "::1") return {};
     return fail(Errc::denied,
-                fmt::format("REST cannot listen on {}: other addresses than 127.0.0.1 and ::1 need "
+                fmt::format("REST cannot listen on {}: other addresses than loopback's need "
                             "TLS, which is not available yet; use an SSH tunnel meanwhile",
                             endpoint.address));
 }

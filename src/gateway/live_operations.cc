@@ -6,7 +6,9 @@ bool LiveOperations::ready() const {
     return supervising_ && edges_.supervisor.machine().keeper_reachable;
 }
 
-service::MachineView LiveOperations::machine() const { return edges_.supervisor.machine(); }
+service::MachineView LiveOperations::machine() const {
+    return edges_.supervisor.machine();
+}
 
 runtime::Task<Result<keeper::KeeperStatus>> LiveOperations::keeper_status() {
     return edges_.keeper_status();
@@ -29,7 +31,9 @@ std::unique_ptr<service::RolloutFeed> LiveOperations::follow_rollout(
     return edges_.supervisor.follow_rollout(std::move(name), version);
 }
 
-std::vector<service::JobView> LiveOperations::jobs() const { return edges_.jobs.jobs(); }
+std::vector<service::JobView> LiveOperations::jobs() const {
+    return edges_.jobs.jobs();
+}
 
 std::optional<service::JobView> LiveOperations::job(std::string_view name) const {
     return edges_.jobs.job(name);
@@ -39,7 +43,9 @@ Result<std::vector<service::JobRun>> LiveOperations::runs(std::string_view name)
     return edges_.jobs.runs(name);
 }
 
-Result<void> LiveOperations::run_now(std::string_view name) { return edges_.jobs.run_now(name); }
+Result<void> LiveOperations::run_now(std::string_view name) {
+    return edges_.jobs.run_now(name);
+}
 
 health::Account LiveOperations::explain(std::string_view name) const {
     return edges_.journal.explain("service/" + std::string(name));

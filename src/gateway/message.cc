@@ -14,14 +14,22 @@ struct Meaning {
 
 Meaning meaning_of(Errc code) {
     switch (code) {
-        case Errc::invalid: return {400, "correct the request and send it again"};
-        case Errc::denied: return {403, "ask somebody whose role allows it"};
-        case Errc::not_found: return {404, "`holdfast services` lists what there is"};
-        case Errc::conflict: return {409, "look at the present state, then decide again"};
-        case Errc::corrupt: return {500, "`holdfast doctor` checks this machine"};
-        case Errc::exhausted: return {503, "try again in a moment"};
-        case Errc::unavailable: return {503, "try again; `holdfast status` says what is wrong"};
-        case Errc::in_doubt: return {504, "it may have been done: look before doing it again"};
+        case Errc::invalid:
+            return {400, "correct the request and send it again"};
+        case Errc::denied:
+            return {403, "ask somebody whose role allows it"};
+        case Errc::not_found:
+            return {404, "`holdfast services` lists what there is"};
+        case Errc::conflict:
+            return {409, "look at the present state, then decide again"};
+        case Errc::corrupt:
+            return {500, "`holdfast doctor` checks this machine"};
+        case Errc::exhausted:
+            return {503, "try again in a moment"};
+        case Errc::unavailable:
+            return {503, "try again; `holdfast status` says what is wrong"};
+        case Errc::in_doubt:
+            return {504, "it may have been done: look before doing it again"};
     }
     return {500, ""};
 }
@@ -60,21 +68,36 @@ Response refuse(const Error& error, std::string next) {
 
 std::string_view reason_phrase(int status) {
     switch (status) {
-        case 200: return "OK";
-        case 201: return "Created";
-        case 400: return "Bad Request";
-        case 401: return "Unauthorized";
-        case 403: return "Forbidden";
-        case 404: return "Not Found";
-        case 405: return "Method Not Allowed";
-        case 408: return "Request Timeout";
-        case 409: return "Conflict";
-        case 413: return "Content Too Large";
-        case 431: return "Request Header Fields Too Large";
-        case 500: return "Internal Server Error";
-        case 503: return "Service Unavailable";
-        case 504: return "Gateway Timeout";
-        default: return "Unknown";
+        case 200:
+            return "OK";
+        case 201:
+            return "Created";
+        case 400:
+            return "Bad Request";
+        case 401:
+            return "Unauthorized";
+        case 403:
+            return "Forbidden";
+        case 404:
+            return "Not Found";
+        case 405:
+            return "Method Not Allowed";
+        case 408:
+            return "Request Timeout";
+        case 409:
+            return "Conflict";
+        case 413:
+            return "Content Too Large";
+        case 431:
+            return "Request Header Fields Too Large";
+        case 500:
+            return "Internal Server Error";
+        case 503:
+            return "Service Unavailable";
+        case 504:
+            return "Gateway Timeout";
+        default:
+            return "Unknown";
     }
 }
 

@@ -36,9 +36,9 @@ class OpenApi : public ApiBench {
         for (const auto& [path, item] : file.at("paths").as_object()) {
             for (const auto& [method, operation] : item.as_object()) {
                 if (method == "parameters") continue;
-                documented.emplace(operation.at("operationId").as_string(),
-                                   Documented{std::string(path), std::string(method),
-                                              operation.as_object()});
+                documented.emplace(
+                    operation.at("operationId").as_string(),
+                    Documented{std::string(path), std::string(method), operation.as_object()});
             }
         }
     }
@@ -66,8 +66,7 @@ class OpenApi : public ApiBench {
         ASSERT_NE(answer, nullptr) << "the file does not know this status: " << response.body;
         seen[std::string(name)].insert(code);
         auto type = response.type.substr(0, response.type.find(';'));
-        const auto* content =
-            checker.resolve(*answer).at("content").as_object().if_contains(type);
+        const auto* content = checker.resolve(*answer).at("content").as_object().if_contains(type);
         ASSERT_NE(content, nullptr) << "the file does not know this type: " << type;
         const auto& schema = content->as_object().at("schema");
         auto body = drain(response);
@@ -220,43 +219,44 @@ struct Case {
 };
 
 std::vector<Case> good_cases() {
-    return {{"healthz", "/healthz"},
-            {"readyz", "/readyz"},
-            {"metrics", "/metrics"},
-            {"openapi", "/v1/openapi.json"},
-            {"version", "/v1/version"},
-            {"node", "/v1/node"},
-            {"status", "/v1/status"},
-            {"services", "/v1/services"},
-            {"apply", "/v1/services?dry_run=true", "name = \"new\"\ncommand = [\"/bin/shop\"]\n"},
-            {"apply", "/v1/services", "name = \"new\"\ncommand = [\"/bin/shop\"]\n"},
-            {"apply", "/v1/services?wait=true", "name = \"new\"\ncommand = [\"/bin/shop\", \"x\"]\n"},
-            {"service", "/v1/services/shop"},
-            {"service", "/v1/services/tidy"},
-            {"service", "/v1/services/new"},
-            {"spec", "/v1/services/shop/spec"},
-            {"spec", "/v1/services/shop/spec?effective=true"},
-            {"deploy", "/v1/services/shop/deploy", R"({"env": {"A": "1"}, "command": ["/bin/shop"]})"},
-            {"deploy", "/v1/services/shop/deploy?dry_run=true"},
-            {"rollback", "/v1/services/shop/rollback?dry_run=true", R"({"to": 1})"},
-            {"rollback", "/v1/services/shop/rollback", R"({"to": 1})"},
-            {"history", "/v1/services/shop/versions"},
-            {"restart", "/v1/services/shop/restart", R"({"mode": "cold"})"},
-            {"scale", "/v1/services/shop/scale", R"({"instances": 2})"},
-            {"stop", "/v1/services/shop/stop"},
-            {"start", "/v1/services/shop/start"},
-            {"logs", "/v1/services/shop/logs?tail=3"},
-            {"why", "/v1/services/shop/why"},
-            {"runs", "/v1/services/tidy/runs"},
-            {"create_user", "/v1/users", R"({"name": "ann", "role": "operator"})"},
-            {"users", "/v1/users"},
-            {"delete_user", "/v1/users/ann"},
-            {"set_setting", "/v1/settings/log_files", R"({"value": "9"})"},
-            {"settings", "/v1/settings"},
-            {"setting", "/v1/settings/log_files"},
-            {"reset_setting", "/v1/settings/log_files"},
-            {"delete", "/v1/services/shop?dry_run=true"},
-            {"delete", "/v1/services/shop"}};
+    return {
+        {"healthz", "/healthz"},
+        {"readyz", "/readyz"},
+        {"metrics", "/metrics"},
+        {"openapi", "/v1/openapi.json"},
+        {"version", "/v1/version"},
+        {"node", "/v1/node"},
+        {"status", "/v1/status"},
+        {"services", "/v1/services"},
+        {"apply", "/v1/services?dry_run=true", "name = \"new\"\ncommand = [\"/bin/shop\"]\n"},
+        {"apply", "/v1/services", "name = \"new\"\ncommand = [\"/bin/shop\"]\n"},
+        {"apply", "/v1/services?wait=true", "name = \"new\"\ncommand = [\"/bin/shop\", \"x\"]\n"},
+        {"service", "/v1/services/shop"},
+        {"service", "/v1/services/tidy"},
+        {"service", "/v1/services/new"},
+        {"spec", "/v1/services/shop/spec"},
+        {"spec", "/v1/services/shop/spec?effective=true"},
+        {"deploy", "/v1/services/shop/deploy", R"({"env": {"A": "1"}, "command": ["/bin/shop"]})"},
+        {"deploy", "/v1/services/shop/deploy?dry_run=true"},
+        {"rollback", "/v1/services/shop/rollback?dry_run=true", R"({"to": 1})"},
+        {"rollback", "/v1/services/shop/rollback", R"({"to": 1})"},
+        {"history", "/v1/services/shop/versions"},
+        {"restart", "/v1/services/shop/restart", R"({"mode": "cold"})"},
+        {"scale", "/v1/services/shop/scale", R"({"instances": 2})"},
+        {"stop", "/v1/services/shop/stop"},
+        {"start", "/v1/services/shop/start"},
+        {"logs", "/v1/services/shop/logs?tail=3"},
+        {"why", "/v1/services/shop/why"},
+        {"runs", "/v1/services/tidy/runs"},
+        {"create_user", "/v1/users", R"({"name": "ann", "role": "operator"})"},
+        {"users", "/v1/users"},
+        {"delete_user", "/v1/users/ann"},
+        {"set_setting", "/v1/settings/log_files", R"({"value": "9"})"},
+        {"settings", "/v1/settings"},
+        {"setting", "/v1/settings/log_files"},
+        {"reset_setting", "/v1/settings/log_files"},
+        {"delete", "/v1/services/shop?dry_run=true"},
+        {"delete", "/v1/services/shop"}};
 }
 
 std::vector<Case> bad_cases() {
@@ -301,7 +301,8 @@ TEST_F(OpenApi, EveryAnswerIsAsTheFileSays) {
             hold(name, act(method, path, name == "scale" || name == "set_setting" ? valid : ""));
         }
     }
-    for (const auto& bad : bad_cases()) hold(bad.name, act(method_of(bad.name), bad.target, bad.body));
+    for (const auto& bad : bad_cases())
+        hold(bad.name, act(method_of(bad.name), bad.target, bad.body));
     for (const auto& good : good_cases()) {
         hold(good.name, act(method_of(good.name), good.target, good.body));
     }
@@ -338,9 +339,9 @@ TEST(SchemaCheck, FindsWhatDoesNotFit) {
         return checker.check(schema, json::parse(text)).size();
     };
     EXPECT_EQ(complaints(R"({"a": 1, "b": ["x"], "t": "2026-11-21T00:09:42.123Z"})"), 0U);
-    for (auto text : {"{}", "[]", R"({"a": 0})", R"({"a": "1"})", R"({"a": 1.5})",
-                      R"({"a": 1, "c": 1})", R"({"a": 1, "b": ["y"]})", R"({"a": 1, "b": 1})",
-                      R"({"a": 1, "t": "now"})"}) {
+    for (auto text :
+         {"{}", "[]", R"({"a": 0})", R"({"a": "1"})", R"({"a": 1.5})", R"({"a": 1, "c": 1})",
+          R"({"a": 1, "b": ["y"]})", R"({"a": 1, "b": 1})", R"({"a": 1, "t": "now"})"}) {
         EXPECT_EQ(complaints(text), 1U) << text;
     }
     auto strange = json::parse(R"({"type": "string", "pattern": "x"})");

@@ -47,8 +47,8 @@ class Operations {
     virtual std::optional<service::ServiceView> service(std::string_view name) const = 0;
     virtual Result<void> start_now(std::string_view name) = 0;
     // A version that the catalog knows; it need not have begun.
-    virtual std::unique_ptr<service::RolloutFeed> follow_rollout(std::string name,
-                                                                 service::VersionNumber version) = 0;
+    virtual std::unique_ptr<service::RolloutFeed> follow_rollout(
+        std::string name, service::VersionNumber version) = 0;
 
     virtual std::vector<service::JobView> jobs() const = 0;  // By name.
     virtual std::optional<service::JobView> job(std::string_view name) const = 0;

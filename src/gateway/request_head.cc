@@ -18,7 +18,9 @@ bool is_token(std::string_view text) {
     return !text.empty() && std::ranges::all_of(text, is_token_char);
 }
 
-bool is_visible(char c) { return c > 0x20 && c < 0x7f; }
+bool is_visible(char c) {
+    return c > 0x20 && c < 0x7f;
+}
 
 // A header's value: visible characters, space, tab, and bytes beyond ASCII.
 bool is_value_char(char c) {
@@ -84,8 +86,8 @@ class HeadCheck {
     std::optional<std::string> framing(const std::string& name, std::string_view value) {
         if (name == "host") ++hosts_;
         if (name == "content-length") {
-            bool digits = std::ranges::all_of(
-                value, [](unsigned char c) { return std::isdigit(c) != 0; });
+            bool digits =
+                std::ranges::all_of(value, [](unsigned char c) { return std::isdigit(c) != 0; });
             if (value.empty() || value.size() > 18 || !digits) {
                 return "Content-Length is no number";
             }

@@ -43,7 +43,8 @@ RequestReader::State::Outcome RequestReader::State::read_head() {
     searched = pending.size();
     auto size = end == pending.npos ? pending.size() : end + head_end.size();
     if (size > limits.head_bytes_max) {
-        return refuse(431, fmt::format("the header is longer than {} bytes", limits.head_bytes_max));
+        return refuse(431,
+                      fmt::format("the header is longer than {} bytes", limits.head_bytes_max));
     }
     if (end == pending.npos) return Progress::head;
     if (auto wrong = check_head({pending.data(), size}, limits.headers_max)) {
@@ -67,7 +68,8 @@ RequestReader::State::Outcome RequestReader::State::read_head() {
     return read_body();
 }
 
-// Hands the parser what is pending: the head, which is whole by then, or as much of the body as there is.
+// Hands the parser what is pending: the head, which is whole by then, or as much of the body as
+// there is.
 RequestReader::State::Outcome RequestReader::State::feed(std::size_t* taken) {
     boost::system::error_code failed;
     *taken = parser->put(boost::asio::buffer(pending), failed);
@@ -100,7 +102,9 @@ std::expected<RequestReader::Progress, RequestReader::Complaint> RequestReader::
     return state_->parser ? state_->read_body() : state_->read_head();
 }
 
-bool RequestReader::begun() const { return state_->parser || !state_->pending.empty(); }
+bool RequestReader::begun() const {
+    return state_->parser || !state_->pending.empty();
+}
 
 bool RequestReader::take_expects_continue() {
     return std::exchange(state_->expects_continue, false);

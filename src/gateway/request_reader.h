@@ -1,11 +1,11 @@
 // Reads requests from the bytes of one connection. Pure: bytes in, requests out.
 //
-// Boost.Beast parses, but accepts what must not be: folded header lines, bare line feeds, space before a colon, a
-// repeated Content-Length, two Hosts or none, Content-Length beside Transfer-Encoding. Two
-// readers may frame such a request differently, which is how one request is smuggled inside another
-// (RFC 9112, sections 2.2, 3.2, 5.1, 5.2, 6.3). So the head is judged first as it came, by
-// check_head(), and only a clean one reaches Beast, which then decodes the body. A request that is
-// refused ends its connection: where the next one would begin is not to be trusted.
+// Boost.Beast parses, but accepts what must not be: folded header lines, bare line feeds, space
+// before a colon, a repeated Content-Length, two Hosts or none, Content-Length beside
+// Transfer-Encoding. Two readers may frame such a request differently, which is how one request is
+// smuggled inside another (RFC 9112, sections 2.2, 3.2, 5.1, 5.2, 6.3). So the head is judged first
+// as it came, by check_head(), and only a clean one reaches Beast, which then decodes the body. A
+// request that is refused ends its connection: where the next one would begin is not to be trusted.
 #pragma once
 
 #include <cstddef>
@@ -55,8 +55,8 @@ class RequestReader {
         bool keep_alive = true;  // The client wants to send another.
         bool chunks = true;      // The client understands a chunked answer (HTTP/1.1).
     };
-    // The request, once done. The reader then begins the next one with the bytes that were kept: call
-    // take({}) to have them looked at.
+    // The request, once done. The reader then begins the next one with the bytes that were kept:
+    // call take({}) to have them looked at.
     Whole release();
 
   private:

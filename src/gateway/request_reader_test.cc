@@ -63,7 +63,8 @@ TEST(RequestReader, DoesNotTakeATrailerForAHeader) {
 
 TEST(RequestReader, KeepsWhatBelongsToTheNextRequest) {
     RequestReader reader;
-    ASSERT_EQ(read(reader, std::string(simple) + std::string(simple).substr(0, 20)), Progress::done);
+    ASSERT_EQ(read(reader, std::string(simple) + std::string(simple).substr(0, 20)),
+              Progress::done);
     EXPECT_EQ(reader.release().request.target, "/v1/status?x=1");
     EXPECT_TRUE(reader.begun());
     ASSERT_EQ(reader.take({}), Progress::head);
@@ -155,12 +156,12 @@ TEST(RequestReader, RefusesWhatTwoReadersMightFrameDifferently) {
 }
 
 TEST(RequestReader, RefusesABodyThatIsNoChunks) {
-    for (std::string_view body : {"zz\r\nabc\r\n", "3\r\nabcd\r\n0\r\n\r\n", "-1\r\n",
-                                  "FFFFFFFFFFFFFFFFF\r\n"}) {
+    for (std::string_view body :
+         {"zz\r\nabc\r\n", "3\r\nabcd\r\n0\r\n\r\n", "-1\r\n", "FFFFFFFFFFFFFFFFF\r\n"}) {
         RequestReader reader;
-        auto progress = read(
-            reader, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" +
-                        std::string(body));
+        auto progress =
+            read(reader, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" +
+                             std::string(body));
         ASSERT_FALSE(progress) << body;
     }
 }

@@ -51,7 +51,8 @@ constexpr std::array table = {
     Route{Operation::settings, "settings", "GET", "/v1/settings", observe, {}},
     Route{Operation::setting, "setting", "GET", "/v1/settings/{key}", observe, {}},
     Route{Operation::set_setting, "set_setting", "PUT", "/v1/settings/{key}", administer, {}},
-    Route{Operation::reset_setting, "reset_setting", "DELETE", "/v1/settings/{key}", administer, {}},
+    Route{
+        Operation::reset_setting, "reset_setting", "DELETE", "/v1/settings/{key}", administer, {}},
 };
 
 // The arguments, if the path fits the pattern.
@@ -80,7 +81,9 @@ void add_word(std::string& list, std::string_view word) {
 
 }  // namespace
 
-std::span<const Route> routes() { return table; }
+std::span<const Route> routes() {
+    return table;
+}
 
 std::variant<Matched, NoPath, OtherMethods> match(std::string_view method,
                                                   const std::vector<std::string>& segments) {

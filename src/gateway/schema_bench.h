@@ -1,5 +1,5 @@
-// Judges JSON by the OpenAPI file's schemas: the part of JSON Schema that the file uses. A keyword it
-// does not know is a complaint, so that no rule of the file is passed over.
+// Judges JSON by the OpenAPI file's schemas: the part of JSON Schema that the file uses. A keyword
+// it does not know is a complaint, so that no rule of the file is passed over.
 #pragma once
 
 #include <fmt/format.h>
@@ -42,10 +42,11 @@ class SchemaCheck {
     }
 
     void judge(const Object& schema, const Value& value, const std::string& where) {
-        constexpr std::array known = {"$ref",     "type",       "enum",        "required",
-                                      "items",    "properties", "description", "additionalProperties",
-                                      "minimum",  "maximum",    "default",     "example",
-                                      "format",   "allOf"};
+        constexpr std::array known = {
+            "$ref",    "type",       "enum",        "required",
+            "items",   "properties", "description", "additionalProperties",
+            "minimum", "maximum",    "default",     "example",
+            "format",  "allOf"};
         for (const auto& [key, rule] : schema) {
             if (std::ranges::find(known, std::string_view(key)) == known.end()) {
                 complain(where, fmt::format("keyword {} is not checked", std::string_view(key)));
@@ -73,17 +74,17 @@ class SchemaCheck {
         if (type == nullptr) return;
         const std::string_view name = type->as_string();
         bool whole = value.is_int64() || value.is_uint64();
-        bool good = (name == "string" && value.is_string()) || (name == "integer" && whole) ||
-                    (name == "number" && value.is_number()) ||
-                    (name == "boolean" && value.is_bool()) ||
-                    (name == "array" && value.is_array()) || (name == "object" && value.is_object());
+        bool good =
+            (name == "string" && value.is_string()) || (name == "integer" && whole) ||
+            (name == "number" && value.is_number()) || (name == "boolean" && value.is_bool()) ||
+            (name == "array" && value.is_array()) || (name == "object" && value.is_object());
         if (!good) complain(where, fmt::format("is no {}", name));
     }
 
     void judge_bounds(const Object& schema, const Value& value, const std::string& where) {
         const auto* choices = schema.if_contains("enum");
-        if (choices != nullptr && std::ranges::find(choices->as_array(), value) ==
-                                      choices->as_array().end()) {
+        if (choices != nullptr &&
+            std::ranges::find(choices->as_array(), value) == choices->as_array().end()) {
             complain(where, "is none of its enum: " + boost::json::serialize(value));
         }
         const auto* least = schema.if_contains("minimum");

@@ -70,11 +70,11 @@ runtime::Task<void> Server::serve(std::unique_ptr<runtime::Stream> stream) {
 // A fresh connection has room for this, so it takes no time; if it had none, we would not wait.
 runtime::Task<void> Server::refuse_surplus(std::unique_ptr<runtime::Stream> stream) {
     count("none", 503, Duration(0));
-    auto response = refuse({.status = 503,
-                            .code = "exhausted",
-                            .message = fmt::format("there are {} connections already",
-                                                   options_.connections_max),
-                            .next = "close some, or try again in a moment"});
+    auto response = refuse(
+        {.status = 503,
+         .code = "exhausted",
+         .message = fmt::format("there are {} connections already", options_.connections_max),
+         .next = "close some, or try again in a moment"});
     auto bytes = write_head(response, {.now = clock_.wall_now()}) + response.body;
     auto written = stream->write_all(bytes);
     auto outcome = co_await runtime::within(clock_, accept_pause, "the client", std::move(written));

@@ -1,8 +1,9 @@
 // The REST server: connections in, requests to a handler, answers out. HTTP/1.1 with keep-alive.
 //
-// It stands on runtime::Network, so the same code serves real sockets and simulated ones. Every wait
-// on a client has a deadline: for a request to begin, for its header, for its body, for the client to
-// take each piece of the answer. A client that is slower is cut off, because connections are few.
+// It stands on runtime::Network, so the same code serves real sockets and simulated ones. Every
+// wait on a client has a deadline: for a request to begin, for its header, for its body, for the
+// client to take each piece of the answer. A client that is slower is cut off, because connections
+// are few.
 //
 // Deviations from HTTP that are meant: no pipelining into a stream (a streamed answer ends its
 // connection, and what the client sends meanwhile is dropped), a client that shuts its side down
@@ -27,19 +28,19 @@ namespace holdfast::gateway {
 
 struct ServerOptions {
     ReaderLimits reader{};
-    std::size_t connections_max = 256;  // One more is answered 503 and closed.
-    Duration idle_wait = std::chrono::seconds(30);   // For a request to begin.
-    Duration head_wait = std::chrono::seconds(10);   // From its first byte.
-    Duration body_wait = std::chrono::seconds(30);   // From the end of its header.
+    std::size_t connections_max = 256;                // One more is answered 503 and closed.
+    Duration idle_wait = std::chrono::seconds(30);    // For a request to begin.
+    Duration head_wait = std::chrono::seconds(10);    // From its first byte.
+    Duration body_wait = std::chrono::seconds(30);    // From the end of its header.
     Duration answer_wait = std::chrono::seconds(30);  // For the handler; 504.
-    Duration write_wait = std::chrono::seconds(10);  // For each 64 KiB of an answer.
-    Duration linger_wait = std::chrono::seconds(1);  // For a refused client to hear why.
+    Duration write_wait = std::chrono::seconds(10);   // For each 64 KiB of an answer.
+    Duration linger_wait = std::chrono::seconds(1);   // For a refused client to hear why.
 };
 
 class Server {
   public:
-    // Called once for each request, many at a time. Its answer's stream is destroyed when the client
-    // goes.
+    // Called once for each request, many at a time. Its answer's stream is destroyed when the
+    // client goes.
     using Answer = std::function<runtime::Task<Response>(Request)>;
 
     // Clock and metrics outlive it.
@@ -77,7 +78,7 @@ class Server {
     runtime::Timer tell_ended_;  // Wakes it from the loop: stop() may not run inside what it stops.
     std::uint64_t accepted_ = 0;
     std::map<std::uint64_t, Connection*> connections_;  // In the order accepted.
-    runtime::TaskGroup tasks_;           // Last: ends before what it uses.
+    runtime::TaskGroup tasks_;                          // Last: ends before what it uses.
 };
 
 }  // namespace holdfast::gateway

@@ -1,5 +1,5 @@
-// What the server's tests work with: a server on one simulated machine's loopback, clients that send
-// exactly the bytes a test says, and answers that wait as long as it says.
+// What the server's tests work with: a server on one simulated machine's loopback, clients that
+// send exactly the bytes a test says, and answers that wait as long as it says.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -18,8 +18,8 @@ class ServerBench : public testing::Test {
 
     void serve(ServerOptions options = {}) {
         server = std::make_unique<Server>(
-            machine.clock(), metrics, [this](Request request) { return answer(std::move(request)); },
-            options);
+            machine.clock(), metrics,
+            [this](Request request) { return answer(std::move(request)); }, options);
         listener = *machine.network().listen(endpoint);
         tasks.spawn(run());
     }

@@ -46,16 +46,17 @@ TEST_F(ServerTest, AnswersPipelinedRequestsInOrder) {
 
 TEST_F(ServerTest, GivesAWholeHeadWithLengthAndDate) {
     serve();
-    EXPECT_EQ(ask(get("/a", closing)),
-              "HTTP/1.1 200 OK\r\nDate: " +
-                  [&] {
-                      auto text = ask(get("/a", closing));
-                      auto at = text.find("Date: ") + 6;
-                      return text.substr(at, text.find("\r\n", at) - at);
-                  }() +
-                  "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 7\r\n"
-                  "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
-                  "Connection: close\r\n\r\nGET /a ");
+    EXPECT_EQ(
+        ask(get("/a", closing)),
+        "HTTP/1.1 200 OK\r\nDate: " +
+            [&] {
+                auto text = ask(get("/a", closing));
+                auto at = text.find("Date: ") + 6;
+                return text.substr(at, text.find("\r\n", at) - at);
+            }() +
+            "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 7\r\n"
+            "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+            "Connection: close\r\n\r\nGET /a ");
     EXPECT_THAT(ask(get("/a", closing)), HasSubstr(" GMT\r\n"));
 }
 
@@ -84,9 +85,10 @@ TEST_F(ServerTest, AsksForABodyThatTheClientHoldsBack) {
 
 TEST_F(ServerTest, EndsTheConnectionAtAMalformedRequestAndTakesNothingAfterIt) {
     serve();
-    auto answer = ask("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 30\r\n\r\n"
-                      "abc" +
-                      get("/smuggled", closing));
+    auto answer =
+        ask("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 30\r\n\r\n"
+            "abc" +
+            get("/smuggled", closing));
     EXPECT_THAT(answer, StartsWith("HTTP/1.1 400 Bad Request\r\n"));
     EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
     EXPECT_THAT(answer, HasSubstr(R"("code":"invalid")"));

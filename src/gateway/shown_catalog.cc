@@ -8,9 +8,12 @@ using namespace shown;
 
 std::string_view kind_name(service::Plan::Kind kind) {
     switch (kind) {
-        case service::Plan::Kind::created: return "created";
-        case service::Plan::Kind::changed: return "changed";
-        case service::Plan::Kind::unchanged: return "unchanged";
+        case service::Plan::Kind::created:
+            return "created";
+        case service::Plan::Kind::changed:
+            return "changed";
+        case service::Plan::Kind::unchanged:
+            return "unchanged";
     }
     return "unknown";
 }
@@ -148,7 +151,9 @@ std::string users_json(std::span<const access::User> users) {
     return json::serialize(json::object{{"users", std::move(list)}});
 }
 
-std::string user_json(const access::User& user) { return json::serialize(user_object(user)); }
+std::string user_json(const access::User& user) {
+    return json::serialize(user_object(user));
+}
 
 std::string user_keys_json(const access::NewUser& made) {
     auto out = user_object(made.user);

@@ -21,7 +21,8 @@ json::object keeper_object(const NodeShown& node) {
     out["node_restarts"] = node.keeper->node_restarts;
     json::array deaths;
     for (const auto& death : node.keeper->node_deaths) {
-        deaths.emplace_back(json::object{{"at", time(death.at)}, {"reason", to_utf8(death.reason)}});
+        deaths.emplace_back(
+            json::object{{"at", time(death.at)}, {"reason", to_utf8(death.reason)}});
     }
     out["node_deaths"] = std::move(deaths);
     return out;
@@ -47,8 +48,8 @@ json::object problem_object(const Problem& problem) {
 }
 
 void add_service_problem(const service::ServiceView& view, std::vector<Problem>& problems) {
-    bool wrong = view.state == service::ServiceState::down ||
-                 view.state == service::ServiceState::degraded;
+    bool wrong =
+        view.state == service::ServiceState::down || view.state == service::ServiceState::degraded;
     if (!wrong) return;
     problems.push_back({.subject = view.name,
                         .what = fmt::format("{}: {}", state_name(view.state), view.reason),
@@ -58,11 +59,11 @@ void add_service_problem(const service::ServiceView& view, std::vector<Problem>&
 
 void add_job_problem(const service::JobView& job, std::vector<Problem>& problems) {
     if (!job.last_ended || job.last_ended->state != service::RunState::failed) return;
-    problems.push_back({.subject = job.name,
-                        .what = fmt::format("run {} failed: {}", job.last_ended->number,
-                                            job.last_ended->reason),
-                        .since = job.last_ended->ended.value_or(job.last_ended->due),
-                        .next = fmt::format("holdfast history {}", job.name)});
+    problems.push_back(
+        {.subject = job.name,
+         .what = fmt::format("run {} failed: {}", job.last_ended->number, job.last_ended->reason),
+         .since = job.last_ended->ended.value_or(job.last_ended->due),
+         .next = fmt::format("holdfast history {}", job.name)});
 }
 
 void add_keeper_warnings(const keeper::KeeperStatus& keeper, json::array& warnings) {
@@ -81,16 +82,18 @@ void add_rollout_warnings(std::span<const service::ServiceView> servers, json::a
             outcome != service::RolloutOutcome::failed) {
             continue;
         }
-        warnings.emplace_back(fmt::format(
-            "{}: version {} {}: {}", view.name, view.last_rollout->version,
-            outcome == service::RolloutOutcome::failed ? "failed" : "was rolled back",
-            to_utf8(view.last_rollout->reason)));
+        warnings.emplace_back(
+            fmt::format("{}: version {} {}: {}", view.name, view.last_rollout->version,
+                        outcome == service::RolloutOutcome::failed ? "failed" : "was rolled back",
+                        to_utf8(view.last_rollout->reason)));
     }
 }
 
 }  // namespace
 
-std::string node_json(const NodeShown& node) { return json::serialize(node_object(node)); }
+std::string node_json(const NodeShown& node) {
+    return json::serialize(node_object(node));
+}
 
 std::string version_json(const NodeFacts& facts) {
     return json::serialize(

@@ -16,7 +16,9 @@ namespace holdfast::gateway::shown {
 namespace json = boost::json;
 using health::to_utf8;  // JSON is UTF-8; what services print need not be.
 
-inline json::string time(WallTime at) { return json::string(format_wall_time(at)); }
+inline json::string time(WallTime at) {
+    return json::string(format_wall_time(at));
+}
 
 inline double seconds(Duration duration) {
     return std::chrono::duration<double>(duration).count();

@@ -9,11 +9,16 @@ using namespace shown;
 
 std::string_view ended_by_name(runtime::EndedBy by) {
     switch (by) {
-        case runtime::EndedBy::itself: return "itself";
-        case runtime::EndedBy::holdfast: return "holdfast";
-        case runtime::EndedBy::oom: return "oom";
-        case runtime::EndedBy::outside: return "outside";
-        case runtime::EndedBy::unknown: return "unknown";
+        case runtime::EndedBy::itself:
+            return "itself";
+        case runtime::EndedBy::holdfast:
+            return "holdfast";
+        case runtime::EndedBy::oom:
+            return "oom";
+        case runtime::EndedBy::outside:
+            return "outside";
+        case runtime::EndedBy::unknown:
+            return "unknown";
     }
     return "unknown";
 }
@@ -166,7 +171,8 @@ std::string runs_json(const service::JobView& job, std::span<const service::JobR
         if (run.signal) out["signal"] = *run.signal;
         list.emplace_back(std::move(out));
     }
-    json::object out{{"service", job.name}, {"paused", job.paused}, {"reason", to_utf8(job.reason)}};
+    json::object out{
+        {"service", job.name}, {"paused", job.paused}, {"reason", to_utf8(job.reason)}};
     if (job.next) out["next"] = time(*job.next);
     out["runs"] = std::move(list);
     return json::serialize(out);

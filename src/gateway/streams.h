@@ -1,4 +1,5 @@
-// The bodies of answers that go on: a rollout's progress, a service's output. Newline-delimited JSON.
+// The bodies of answers that go on: a rollout's progress, a service's output. Newline-delimited
+// JSON.
 #pragma once
 
 #include <deque>

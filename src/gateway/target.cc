@@ -86,9 +86,8 @@ Result<Target> parse_target(std::string_view target) {
 }
 
 std::optional<std::string_view> find(const Query& query, std::string_view name) {
-    auto found = std::ranges::find(query, name, [](const auto& pair) -> std::string_view {
-        return pair.first;
-    });
+    auto found = std::ranges::find(query, name,
+                                   [](const auto& pair) -> std::string_view { return pair.first; });
     if (found == query.end()) return std::nullopt;
     return found->second;
 }

@@ -14,8 +14,9 @@ namespace holdfast::gateway {
 using Query = std::vector<std::pair<std::string, std::string>>;
 
 struct Target {
-    std::vector<std::string> segments;  // Decoded: {"v1", "services", "shop", "logs"}; "/" has none.
-    Query query;                        // Decoded, in order.
+    std::vector<std::string>
+        segments;  // Decoded: {"v1", "services", "shop", "logs"}; "/" has none.
+    Query query;   // Decoded, in order.
 };
 
 // Errc::invalid: a bad % sequence, an empty segment, a parameter given twice, or too much of it. A

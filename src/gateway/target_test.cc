@@ -11,8 +11,7 @@ TEST(Target, IsTakenApartAndDecoded) {
     auto target = parse_target("/v1/services/a%20b/logs?tail=10&x=a+b%26c&y&z=");
     ASSERT_TRUE(target);
     EXPECT_EQ(target->segments, (Segments{"v1", "services", "a b", "logs"}));
-    EXPECT_EQ(target->query,
-              (Query{{"tail", "10"}, {"x", "a b&c"}, {"y", ""}, {"z", ""}}));
+    EXPECT_EQ(target->query, (Query{{"tail", "10"}, {"x", "a b&c"}, {"y", ""}, {"z", ""}}));
     EXPECT_TRUE(parse_target("/")->segments.empty());
     EXPECT_TRUE(parse_target("/?")->query.empty());
 }
@@ -25,8 +24,8 @@ TEST(Target, DecodesNamesOnlyAfterCuttingThePath) {
 }
 
 TEST(Target, RefusesWhatHasTwoReadings) {
-    for (auto target : {"", "v1", "//", "/v1//x", "/v1/", "/%", "/%4", "/%zz", "/x?a=%", "/x?a=1&a=2",
-                        "/x?a&a"}) {
+    for (auto target : {"", "v1", "//", "/v1//x", "/v1/", "/%", "/%4", "/%zz", "/x?a=%",
+                        "/x?a=1&a=2", "/x?a&a"}) {
         EXPECT_FALSE(parse_target(target)) << target;
     }
     std::string deep;

@@ -19,12 +19,11 @@ runtime::Task<Result<std::vector<access::User>>> Users::list() {
 
 runtime::Task<Result<access::NewUser>> Users::create(std::string name, access::Role role) {
     auto key = access::user_key(name);
-    auto made = access::make_user(std::move(name), role,
-                                  runtime::secret_bytes(access::user_random_bytes),
-                                  clock_.wall_now());
-    HF_CO_TRY(auto outcome, co_await coordinator_.commit(
-                                {.when = {{.key = key, .modified = 0}},
-                                 .then = {coord::put(key, access::encode(made.user))}}));
+    auto made = access::make_user(
+        std::move(name), role, runtime::secret_bytes(access::user_random_bytes), clock_.wall_now());
+    HF_CO_TRY(auto outcome,
+              co_await coordinator_.commit({.when = {{.key = key, .modified = 0}},
+                                            .then = {coord::put(key, access::encode(made.user))}}));
     if (outcome.applied) co_return made;
     co_return fail(Errc::conflict, fmt::format("there is a user {} already", made.user.name));
 }
@@ -40,13 +39,14 @@ runtime::Task<Result<access::User>> Users::remove(std::string name) {
               co_await coordinator_.commit({.when = {{.key = key, .modified = entry->modified}},
                                             .then = {coord::erase(key)}}));
     if (!outcome.applied) co_return missing();
-    if (!user) co_return access::User{.name = name,
-                                      .role = access::Role::viewer,
-                                      .access_key = {},
-                                      .secret_key = {},
-                                      .token_salt = {},
-                                      .token_hash = {},
-                                      .created = {}};
+    if (!user)
+        co_return access::User{.name = name,
+                               .role = access::Role::viewer,
+                               .access_key = {},
+                               .secret_key = {},
+                               .token_salt = {},
+                               .token_hash = {},
+                               .created = {}};
     co_return *std::move(user);
 }
 

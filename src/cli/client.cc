@@ -90,8 +90,8 @@ struct NodeClient::State {
         http::Request made{.method = method, .headers = {}, .body = {}};
         auto shown = token;
         if (!shown && on_this_machine(url)) {
-            // A new one each time, because they are short-lived and views repeat themselves. Without
-            // one, what is free to read is still answered, and all else says what it needs.
+            // A new one each time, because they are short-lived and views repeat themselves.
+            // Without one, what is free to read is still answered, and all else says what it needs.
             auto fetched = access::fetch_local_token(url.port);
             if (fetched) shown = std::move(*fetched);
         }

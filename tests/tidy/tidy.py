@@ -87,8 +87,7 @@ def keeper(tree, build):
     program = build / "holdfast-keeper"
     if not program.exists():
         return [f"{program} is not built"]
-    allowed = checks.read_ratchet((HERE / "ratchet.txt").read_text()).get(checks.KEEPER, checks.KEEPER_LINES_MAX)
-    return checks.keeper_size(tree, sources, allowed) + checks.keeper_symbols(program)
+    return checks.keeper_size(tree, sources) + checks.keeper_symbols(program)
 
 
 def layout(tree):

@@ -19,7 +19,9 @@ void append_time(std::string& out, WallTime time) {
     append_le(out, std::int64_t{time.time_since_epoch().count()});
 }
 
-WallTime take_time(ByteReader& reader) { return WallTime(Duration(reader.le<std::int64_t>())); }
+WallTime take_time(ByteReader& reader) {
+    return WallTime(Duration(reader.le<std::int64_t>()));
+}
 
 void append_message(std::string& out, const std::optional<AlarmMessage>& message) {
     append_le(out, static_cast<std::uint8_t>(message.has_value()));
@@ -43,7 +45,8 @@ bool take_message(ByteReader& reader, std::optional<AlarmMessage>& into) {
     auto from = take_state(reader);
     auto to = take_state(reader);
     if (there != 1 || !from || !to) return false;
-    AlarmMessage message{.from = *from, .to = *to, .at = {}, .began = {}, .from_at = {}, .reason = {}};
+    AlarmMessage message{
+        .from = *from, .to = *to, .at = {}, .began = {}, .from_at = {}, .reason = {}};
     for (auto* time : {&message.at, &message.began, &message.from_at}) *time = take_time(reader);
     message.reason = reader.sized();
     into = std::move(message);
@@ -54,9 +57,12 @@ bool take_message(ByteReader& reader, std::optional<AlarmMessage>& into) {
 
 std::string_view alarm_name(AlarmState state) {
     switch (state) {
-        case AlarmState::healthy: return "recovered";
-        case AlarmState::degraded: return "degraded";
-        case AlarmState::down: return "down";
+        case AlarmState::healthy:
+            return "recovered";
+        case AlarmState::degraded:
+            return "degraded";
+        case AlarmState::down:
+            return "down";
     }
     return "unknown";
 }
@@ -139,8 +145,8 @@ Alerting::Step Alerting::observed(std::string_view service, const std::vector<st
         if (found == lines_.end()) {
             if (state == AlarmState::healthy) continue;  // Nothing was told, nothing is wrong.
             if (lines_.size() >= limits_.lines_max) {
-                step.notes.push_back(fmt::format("{}: too many alerts are outstanding to tell {}",
-                                                 service, url));
+                step.notes.push_back(
+                    fmt::format("{}: too many alerts are outstanding to tell {}", service, url));
                 continue;
             }
             found = lines_.emplace(key, Line{}).first;
@@ -169,8 +175,8 @@ void Alerting::want(const AlertLineKey& key, Line& line, AlarmState state,
     if (state == base) {
         kept.next.reset();  // It has gone back before it was told.
     } else {
-        AlarmMessage message{.from = base, .to = state, .at = at, .began = at, .from_at = {},
-                             .reason = reason};
+        AlarmMessage message{
+            .from = base, .to = state, .at = at, .began = at, .from_at = {}, .reason = reason};
         if (base != AlarmState::healthy) {
             message.began = kept.telling ? kept.telling->began : kept.began;
             message.from_at = kept.telling ? kept.telling->at : kept.told_at;
@@ -235,11 +241,11 @@ Alerting::Step Alerting::delivered(const AlertLineKey& key, Delivery delivery, s
     }
     auto message = *std::exchange(line.kept.telling, std::nullopt);
     if (delivery != Delivery::taken) {
-        step.notes.push_back(fmt::format(
-            "{} was not told that {} is {}: {} after {} in {}", key.url, key.service,
-            alarm_name(message.to), reason,
-            line.attempts == 1 ? "1 try" : fmt::format("{} tries", line.attempts),
-            format_duration_rough(now - line.first_attempt)));
+        step.notes.push_back(
+            fmt::format("{} was not told that {} is {}: {} after {} in {}", key.url, key.service,
+                        alarm_name(message.to), reason,
+                        line.attempts == 1 ? "1 try" : fmt::format("{} tries", line.attempts),
+                        format_duration_rough(now - line.first_attempt)));
     }
     line.kept.told = message.to;
     line.kept.began = message.began;

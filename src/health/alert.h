@@ -3,16 +3,16 @@
 // Each service and URL is one line. A line knows what was told last, what is being told now, and
 // what is to be told next: so there are at most two messages outstanding per line, however often a
 // service flaps. A change waits one second before it is told, and one that has gone back by then is
-// not told at all. Once an attempt has begun the message may have arrived, so it is carried through:
-// until it is taken, refused for good (a 4xx that will not change), or given up after bounded time;
-// then the next one. Attempts back off exponentially with full jitter.
+// not told at all. Once an attempt has begun the message may have arrived, so it is carried
+// through: until it is taken, refused for good (a 4xx that will not change), or given up after
+// bounded time; then the next one. Attempts back off exponentially with full jitter.
 //
 // What goes out is Alertmanager's webhook format, version 4. Each line is a group; `degraded` and
 // `down` are two alerts in it, so a change from one to the other resolves the first and fires the
 // second in one message, and a receiver that knows alerts by their labels stays right.
 //
-// The lines are kept (encode(), docs/formats/alerts.md), so a node that restarts tells nothing twice
-// that was taken, and still tells what was not.
+// The lines are kept (encode(), docs/formats/alerts.md), so a node that restarts tells nothing
+// twice that was taken, and still tells what was not.
 #pragma once
 
 #include <cstdint>
@@ -36,9 +36,9 @@ std::string_view alarm_name(AlarmState state);
 struct AlarmMessage {
     AlarmState from = AlarmState::healthy;
     AlarmState to = AlarmState::healthy;
-    WallTime at;        // Of the change.
-    WallTime began;     // When the service was last healthy.
-    WallTime from_at;   // When the state it leaves began.
+    WallTime at;       // Of the change.
+    WallTime began;    // When the service was last healthy.
+    WallTime from_at;  // When the state it leaves began.
     std::string reason;
 
     bool operator==(const AlarmMessage&) const = default;
@@ -90,7 +90,7 @@ class Alerting {
         int attempt = 1;
     };
     struct Step {
-        std::vector<Post> posts;           // Send each, and tell delivered().
+        std::vector<Post> posts;            // Send each, and tell delivered().
         std::vector<AlertLineKey> changed;  // Lines to be kept, or, when gone, forgotten.
         std::vector<std::string> notes;     // For the journal: what was given up, and why.
     };
@@ -111,7 +111,7 @@ class Alerting {
 
     Instant next_deadline() const;
     const AlertLine* find(const AlertLineKey& key) const;
-    std::size_t waiting() const;  // Messages that have not been taken.
+    std::size_t waiting() const;                // Messages that have not been taken.
     std::vector<std::string> services() const;  // With a line; sorted, each once.
 
   private:

@@ -80,7 +80,8 @@ std::string alert_json(const AlertLineKey& line, const AlarmMessage& message, st
     LabelSet common{{"service", line.service}, {"node", std::string(node)}};
     auto group = common;
     if (alerts.size() == 1) {
-        common = labels_of(line, message.to != AlarmState::healthy ? message.to : message.from, node);
+        common =
+            labels_of(line, message.to != AlarmState::healthy ? message.to : message.from, node);
     }
     return json::serialize(json::object{
         {"version", "4"},

@@ -159,7 +159,8 @@ TEST(Alerting, GivesUpAfterBoundedTriesAndTimeAndSaysSo) {
     alerts.pass(24h);
     EXPECT_TRUE(alerts.posts.empty());
     ASSERT_EQ(alerts.notes.size(), 1u);
-    EXPECT_TRUE(alerts.notes[0].starts_with("http://hook/ was not told that shop is down: it answered"))
+    EXPECT_TRUE(
+        alerts.notes[0].starts_with("http://hook/ was not told that shop is down: it answered"))
         << alerts.notes[0];
     alerts.observe(healthy);
     EXPECT_EQ(alerts.drain(), States{healthy}) << "what comes next is told";
@@ -243,7 +244,11 @@ TEST(Alerting, RefusesRecordsThatAreDamaged) {
 }
 
 TEST(AlertJson, IsAlertmanagersWebhook) {
-    AlarmMessage message{.from = healthy, .to = down, .at = noon, .began = noon, .from_at = {},
+    AlarmMessage message{.from = healthy,
+                         .to = down,
+                         .at = noon,
+                         .began = noon,
+                         .from_at = {},
                          .reason = "exited with code 1"};
     auto text = alert_json({"shop", "http://hook/"}, message, "a", "http://127.0.0.1:7400");
     EXPECT_EQ(boost::json::parse(text), boost::json::parse(R"({
@@ -261,8 +266,12 @@ TEST(AlertJson, IsAlertmanagersWebhook) {
 }
 
 TEST(AlertJson, ResolvesOneAlertAndFiresTheOtherWhenTroubleChanges) {
-    AlarmMessage message{.from = degraded, .to = down, .at = noon + 1h, .began = noon,
-                         .from_at = noon, .reason = "\xff\x01 quoted \"output\""};
+    AlarmMessage message{.from = degraded,
+                         .to = down,
+                         .at = noon + 1h,
+                         .began = noon,
+                         .from_at = noon,
+                         .reason = "\xff\x01 quoted \"output\""};
     auto parsed = boost::json::parse(alert_json({"shop", "u"}, message, "a", ""));
     const auto& alerts = parsed.at("alerts").as_array();
     ASSERT_EQ(alerts.size(), 2u);
@@ -293,8 +302,8 @@ TEST(Utf8, ReplacesWhatIsNotUtf8AndNothingElse) {
     EXPECT_EQ(to_utf8("\xf4\x90\x80\x80"), bad + bad + bad + bad) << "beyond Unicode";
 }
 
-// A service that flaps, a receiver that fails, a node that restarts. Safety: every message starts from
-// what the receiver was told last. Liveness: once all is quiet the receiver knows the truth.
+// A service that flaps, a receiver that fails, a node that restarts. Safety: every message starts
+// from what the receiver was told last. Liveness: once all is quiet the receiver knows the truth.
 TEST(AlertingSimulation, LeavesTheReceiverWithTheTruth) {
     for (unsigned seed = 0; seed < 500; ++seed) {
         SCOPED_TRACE(testing::Message() << "seed " << seed);

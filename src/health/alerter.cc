@@ -41,7 +41,8 @@ struct Alerter::State {
 
     void take(Alerting::Step step) {
         for (auto& key : step.changed) dirty.push_back(std::move(key));
-        for (auto& note : step.notes) edges.journal.record("node", "alert", "", "", std::move(note));
+        for (auto& note : step.notes)
+            edges.journal.record("node", "alert", "", "", std::move(note));
         for (auto& post : step.posts) posts.push_back(std::move(post));
     }
 
@@ -89,8 +90,8 @@ struct Alerter::State {
         } else {
             reason = url.error().message;
         }
-        state.apply(state.core.delivered(post.line, delivery, std::move(reason),
-                                         state.edges.clock.now()));
+        state.apply(
+            state.core.delivered(post.line, delivery, std::move(reason), state.edges.clock.now()));
     }
 
     Edges edges;
@@ -122,8 +123,9 @@ Result<std::unique_ptr<Alerter>> Alerter::open(Edges edges, AlerterOptions optio
     if (damaged > 0) {
         state->edges.journal.record(
             "node", "alert", "", "",
-            fmt::format("{} damaged records of alerts were dropped: what they told may be told twice",
-                        damaged));
+            fmt::format(
+                "{} damaged records of alerts were dropped: what they told may be told twice",
+                damaged));
     }
     state->core.restore(std::move(lines), state->edges.clock.now());
     return std::unique_ptr<Alerter>(new Alerter(std::move(state)));
@@ -136,8 +138,7 @@ void Alerter::observed(std::string_view service, const std::vector<std::string>&
 }
 
 void Alerter::forget(std::string_view service, std::string reason, WallTime at) {
-    state_->apply(
-        state_->core.forget(service, std::move(reason), at, state_->edges.clock.now()));
+    state_->apply(state_->core.forget(service, std::move(reason), at, state_->edges.clock.now()));
 }
 
 Task<void> Alerter::run() {
@@ -157,7 +158,11 @@ Task<void> Alerter::run() {
     }
 }
 
-std::size_t Alerter::waiting() const { return state_->core.waiting(); }
-std::vector<std::string> Alerter::services() const { return state_->core.services(); }
+std::size_t Alerter::waiting() const {
+    return state_->core.waiting();
+}
+std::vector<std::string> Alerter::services() const {
+    return state_->core.services();
+}
 
 }  // namespace holdfast::health

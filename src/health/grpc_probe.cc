@@ -48,10 +48,17 @@ std::optional<std::uint64_t> decode_status(std::string_view message) {
                 if (*key >> 3 == 1) status = *value;
                 break;
             }
-            case 1: length = 8; break;
-            case 2: length = take_varint(message); break;
-            case 5: length = 4; break;
-            default: return std::nullopt;
+            case 1:
+                length = 8;
+                break;
+            case 2:
+                length = take_varint(message);
+                break;
+            case 5:
+                length = 4;
+                break;
+            default:
+                return std::nullopt;
         }
         if (!length || *length > message.size()) return std::nullopt;
         message.remove_prefix(static_cast<std::size_t>(*length));
@@ -71,7 +78,7 @@ struct Reply {
 };
 
 ssize_t read_request(nghttp2_session*, std::int32_t, std::uint8_t* into, std::size_t room,
-                           std::uint32_t* flags, nghttp2_data_source* source, void*) {
+                     std::uint32_t* flags, nghttp2_data_source* source, void*) {
     auto& reply = *static_cast<Reply*>(source->ptr);
     auto rest = empty_message.substr(reply.request_sent).substr(0, room);
     std::copy(rest.begin(), rest.end(), into);
@@ -85,7 +92,8 @@ int on_header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t* name,
               std::uint8_t, void* user) {
     auto& reply = *static_cast<Reply*>(user);
     std::string_view key(reinterpret_cast<const char*>(name), name_size);
-    std::string_view text(reinterpret_cast<const char*>(value), std::min<std::size_t>(value_size, 200));
+    std::string_view text(reinterpret_cast<const char*>(value),
+                          std::min<std::size_t>(value_size, 200));
     if (key == ":status") reply.http_status = text;
     if (key == "grpc-status") reply.grpc_status = text;
     if (key == "grpc-message") reply.grpc_message = text;
@@ -137,18 +145,16 @@ nghttp2_nv field(std::string_view name, std::string_view value) {
 
 void ask(nghttp2_session* session, Reply& reply, std::string_view authority) {
     HF_CHECK(nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, nullptr, 0) == 0);
-    std::array fields{field(":method", "POST"),
-                      field(":scheme", "http"),
-                      field(":authority", authority),
-                      field(":path", "/grpc.health.v1.Health/Check"),
-                      field("te", "trailers"),
-                      field("content-type", "application/grpc"),
-                      field("user-agent", "holdfast")};
+    std::array fields{
+        field(":method", "POST"),       field(":scheme", "http"),
+        field(":authority", authority), field(":path", "/grpc.health.v1.Health/Check"),
+        field("te", "trailers"),        field("content-type", "application/grpc"),
+        field("user-agent", "holdfast")};
     nghttp2_data_provider body{};
     body.source.ptr = &reply;
     body.read_callback = read_request;
-    auto stream = nghttp2_submit_request(session, nullptr, fields.data(), fields.size(), &body,
-                                         nullptr);
+    auto stream =
+        nghttp2_submit_request(session, nullptr, fields.data(), fields.size(), &body, nullptr);
     HF_CHECK(stream > 0);
 }
 

@@ -56,7 +56,8 @@ class GrpcServer {
         posix_spawn_file_actions_adddup2(&actions, in[0], 0);
         posix_spawn_file_actions_adddup2(&actions, out[1], 1);
         std::string python = "/usr/bin/python3", flag = "-c", script = server_script;
-        std::array<char*, 5> argv{python.data(), flag.data(), script.data(), status.data(), nullptr};
+        std::array<char*, 5> argv{python.data(), flag.data(), script.data(), status.data(),
+                                  nullptr};
         int error = ::posix_spawn(&pid_, python.c_str(), &actions, nullptr, argv.data(), environ);
         HF_CHECK(error == 0);
         posix_spawn_file_actions_destroy(&actions);
@@ -89,7 +90,8 @@ ProbeResult ask_real(const std::string& status) {
     runtime::RealNetwork network(loop);
     auto probe = [](runtime::EventLoop& l, runtime::Network& n,
                     std::uint16_t port) -> runtime::Task<Result<ProbeResult>> {
-        auto kept = [](runtime::Network& net, std::uint16_t p) -> runtime::Task<Result<ProbeResult>> {
+        auto kept = [](runtime::Network& net,
+                       std::uint16_t p) -> runtime::Task<Result<ProbeResult>> {
             co_return co_await probe_grpc(net, {"127.0.0.1", p});
         };
         co_return co_await runtime::within(l.clock(), 20s, "the probe", kept(n, port));
@@ -139,7 +141,8 @@ TEST(GrpcProbe, ReadsAStatusFromItsMessageAndRefusesWhatIsNone) {
     };
     EXPECT_EQ(serving_status(framed("")), "UNKNOWN");
     EXPECT_EQ(serving_status(framed("\x08\x01")), "SERVING");
-    EXPECT_EQ(serving_status(framed(std::string("\x08\x81\x80\x00", 4))), "SERVING") << "a longer varint";
+    EXPECT_EQ(serving_status(framed(std::string("\x08\x81\x80\x00", 4))), "SERVING")
+        << "a longer varint";
     EXPECT_EQ(serving_status(framed("\x08\x63")), "UNKNOWN") << "a status of the future";
     EXPECT_EQ(serving_status(framed("\x12\x02xx\x08\x02")), "NOT_SERVING") << "an unknown field";
     EXPECT_EQ(serving_status(""), "");

@@ -20,7 +20,8 @@ constexpr Duration retry_after = std::chrono::seconds(1);
 
 std::string key_of(RecordId id) {
     std::string key(prefix);
-    for (int shift = 56; shift >= 0; shift -= 8) key.push_back(static_cast<char>(id >> shift & 0xff));
+    for (int shift = 56; shift >= 0; shift -= 8)
+        key.push_back(static_cast<char>(id >> shift & 0xff));
     return key;
 }
 
@@ -93,20 +94,21 @@ Result<std::unique_ptr<Journal>> Journal::open(runtime::Store& store, runtime::C
                                                JournalOptions options) {
     auto state = std::make_unique<State>(store, clock, options);
     auto snapshot = store.snapshot();
-    HF_TRY_VOID(snapshot->scan(prefix, prefix_end, [&](std::string_view key, std::string_view value) {
-        auto id = id_of(key);
-        if (!id || *id <= state->timeline.last_id()) {
-            ++state->damaged;
+    HF_TRY_VOID(
+        snapshot->scan(prefix, prefix_end, [&](std::string_view key, std::string_view value) {
+            auto id = id_of(key);
+            if (!id || *id <= state->timeline.last_id()) {
+                ++state->damaged;
+                return true;
+            }
+            auto record = decode_record(*id, value);
+            if (record) {
+                state->add(*std::move(record));
+            } else {
+                ++state->damaged;
+            }
             return true;
-        }
-        auto record = decode_record(*id, value);
-        if (record) {
-            state->add(*std::move(record));
-        } else {
-            ++state->damaged;
-        }
-        return true;
-    }));
+        }));
     if (state->damaged > 0) {
         log_warn("the journal: {} damaged records have been skipped", state->damaged);
     }
@@ -144,9 +146,15 @@ Account Journal::explain(std::string_view service, std::size_t limit) const {
     return state_->timeline.explain(service, limit, state_->clock.wall_now());
 }
 
-const Timeline& Journal::timeline() const { return state_->timeline; }
-std::size_t Journal::damaged() const { return state_->damaged; }
-std::size_t Journal::unwritten() const { return state_->unwritten.size(); }
+const Timeline& Journal::timeline() const {
+    return state_->timeline;
+}
+std::size_t Journal::damaged() const {
+    return state_->damaged;
+}
+std::size_t Journal::unwritten() const {
+    return state_->unwritten.size();
+}
 
 Task<void> Journal::run() {
     auto& state = *state_;

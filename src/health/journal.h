@@ -2,7 +2,8 @@
 //
 // Recording never waits: the record is in the timeline at once, and run() writes it soon after, in
 // batches. A node that dies keeps all but the last moment, a machine that loses power all but the
-// last `sync_every`. When the store fails, recording goes on in memory, and the journal says so once.
+// last `sync_every`. When the store fails, recording goes on in memory, and the journal says so
+// once.
 //
 // Lives on one event loop, not thread-safe.
 #pragma once
@@ -28,8 +29,8 @@ struct JournalOptions {
 
 class Journal {
   public:
-    // Reads what is there. A damaged record is skipped and counted, not fatal: this is a history, not
-    // a truth others build upon. `store` and `clock` outlive the journal. Errc::corrupt,
+    // Reads what is there. A damaged record is skipped and counted, not fatal: this is a history,
+    // not a truth others build upon. `store` and `clock` outlive the journal. Errc::corrupt,
     // Errc::unavailable: the store cannot be read.
     static Result<std::unique_ptr<Journal>> open(runtime::Store& store, runtime::Clock& clock,
                                                  JournalOptions options = {});
@@ -52,7 +53,7 @@ class Journal {
     // Everything recorded so far is durable.
     runtime::Task<Result<void>> flush();
 
-    std::size_t damaged() const;   // Records skipped at open().
+    std::size_t damaged() const;    // Records skipped at open().
     std::size_t unwritten() const;  // Records the store does not have yet.
 
   private:

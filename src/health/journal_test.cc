@@ -109,8 +109,8 @@ TEST_F(JournalTest, GoesOnInMemoryWhileTheStoreIsHung) {
     EXPECT_EQ(journal().unwritten(), 0u);
 }
 
-// Records at random, nodes and machines that die at random. Safety: what is read back is a prefix of
-// what was recorded, in order, and holds everything that was flushed.
+// Records at random, nodes and machines that die at random. Safety: what is read back is a prefix
+// of what was recorded, in order, and holds everything that was flushed.
 TEST(JournalSimulation, KeepsAPrefixThatHoldsWhatWasFlushed) {
     for (unsigned seed = 0; seed < 150; ++seed) {
         SCOPED_TRACE(testing::Message() << "seed " << seed);
@@ -144,7 +144,8 @@ TEST(JournalSimulation, KeepsAPrefixThatHoldsWhatWasFlushed) {
             auto records = journal().query({.subject = "node", .limit = 10000, .since = {}});
             ASSERT_GE(records.size(), durable);
             ASSERT_LE(records.size(), recorded.size());
-            for (std::size_t r = 0; r < records.size(); ++r) ASSERT_EQ(records[r].reason, recorded[r]);
+            for (std::size_t r = 0; r < records.size(); ++r)
+                ASSERT_EQ(records[r].reason, recorded[r]);
             recorded.resize(records.size());
             durable = 0;  // Of the rest nobody said so.
         }

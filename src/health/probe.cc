@@ -25,9 +25,12 @@ constexpr Duration stall_tolerated = 200ms;
 
 std::string_view verdict_name(Verdict verdict) {
     switch (verdict) {
-        case Verdict::unknown: return "unknown";
-        case Verdict::passing: return "passing";
-        case Verdict::failing: return "failing";
+        case Verdict::unknown:
+            return "unknown";
+        case Verdict::passing:
+            return "passing";
+        case Verdict::failing:
+            return "failing";
     }
     return "unknown";
 }
@@ -44,14 +47,17 @@ std::string ordinal(int n) {
 
 std::string probe_name(const ProbeSpec& spec) {
     switch (spec.kind) {
-        case ProbeSpec::Kind::tcp: return "tcp";
-        case ProbeSpec::Kind::http: return "http:" + spec.path;
+        case ProbeSpec::Kind::tcp:
+            return "tcp";
+        case ProbeSpec::Kind::http:
+            return "http:" + spec.path;
         case ProbeSpec::Kind::exec: {
             constexpr std::size_t shown = 60;
             bool cut = spec.command.size() > shown;
             return "exec:" + spec.command.substr(0, shown) + (cut ? "..." : "");
         }
-        case ProbeSpec::Kind::grpc: return "grpc";
+        case ProbeSpec::Kind::grpc:
+            return "grpc";
     }
     return "probe";
 }
@@ -68,7 +74,9 @@ Probing::Probing(Options options, Instant launched, runtime::Random random)
                                  : launched + random_.between(Duration::zero(), options_.every);
 }
 
-Instant Probing::next_deadline() const { return asking_ ? asked_at_ + options_.timeout : next_; }
+Instant Probing::next_deadline() const {
+    return asking_ ? asked_at_ + options_.timeout : next_;
+}
 
 Probing::Step Probing::advance(Instant now) {
     Step step;

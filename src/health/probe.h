@@ -1,14 +1,14 @@
 // Probing: when to ask one instance whether it is well, and what to make of the answers.
 //
-// Pure, one per instance and kind of probe. It says when the next probe is due and when a running one
-// has taken too long; whoever drives it asks, and tells it the answer.
+// Pure, one per instance and kind of probe. It says when the next probe is due and when a running
+// one has taken too long; whoever drives it asks, and tells it the answer.
 //
-// Hysteresis: after `fall` bad answers in a row the verdict is failing, after `rise` good ones it is
-// passing; one of the other kind starts the count again. Until it first passes the cadence is quick,
-// from 20 ms growing with the time since launch to 250 ms, and 5 ms between good answers, so that
-// being ready is noticed within 50 ms of a start of up to a second; later it is `every`, give or take
-// a tenth, so that a fleet's probes do not march in step. Bad answers make a verdict during a start too:
-// whether that matters yet is for those to say who know how long starts may take.
+// Hysteresis: after `fall` bad answers in a row the verdict is failing, after `rise` good ones it
+// is passing; one of the other kind starts the count again. Until it first passes the cadence is
+// quick, from 20 ms growing with the time since launch to 250 ms, and 5 ms between good answers, so
+// that being ready is noticed within 50 ms of a start of up to a second; later it is `every`, give
+// or take a tenth, so that a fleet's probes do not march in step. Bad answers make a verdict during
+// a start too: whether that matters yet is for those to say who know how long starts may take.
 //
 // A probe that could not be carried out (Answer::unasked) counts for nothing: an instance is not
 // ill because its doctor is. The same holds for a time-out which is noticed late because the node

@@ -11,10 +11,16 @@ using namespace std::chrono_literals;
 
 constexpr Instant start = Instant(1000h);  // Any instant will do; zero would hide mistakes.
 
-ProbeResult well() { return {Answer::well, "http:/ready answered 200", 1ms}; }
-ProbeResult unwell() { return {Answer::unwell, "http:/ready answered 503", 1ms}; }
+ProbeResult well() {
+    return {Answer::well, "http:/ready answered 200", 1ms};
+}
+ProbeResult unwell() {
+    return {Answer::unwell, "http:/ready answered 503", 1ms};
+}
 
-Probing::Options usual() { return {.name = "http:/ready"}; }
+Probing::Options usual() {
+    return {.name = "http:/ready"};
+}
 
 // Carries one probe through at its time; the clock moves to it.
 std::optional<VerdictChange> ask(Probing& probing, Instant& now, const ProbeResult& result,
@@ -172,8 +178,8 @@ TEST(Probing, CountsInWords) {
 }
 
 // An instance that is well or ill for random spans, answered late, never or not at all. Safety: a
-// verdict only ever changes after enough of the same answers. Liveness: once the instance stays as it
-// is, the verdict follows within fall or rise probes.
+// verdict only ever changes after enough of the same answers. Liveness: once the instance stays as
+// it is, the verdict follows within fall or rise probes.
 TEST(ProbingSimulation, FollowsTheInstanceAndNeverAheadOfItsAnswers) {
     for (unsigned seed = 0; seed < 300; ++seed) {
         SCOPED_TRACE(testing::Message() << "seed " << seed);

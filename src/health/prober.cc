@@ -22,9 +22,15 @@ constexpr std::size_t abandoned_max = 4096;
 constexpr Duration own_limit_slack = 1s;
 constexpr Duration keeper_pause = 100ms;
 
-ProbeResult well(std::string reason) { return {Answer::well, std::move(reason), {}}; }
-ProbeResult unwell(std::string reason) { return {Answer::unwell, std::move(reason), {}}; }
-ProbeResult unasked(std::string reason) { return {Answer::unasked, std::move(reason), {}}; }
+ProbeResult well(std::string reason) {
+    return {Answer::well, std::move(reason), {}};
+}
+ProbeResult unwell(std::string reason) {
+    return {Answer::unwell, std::move(reason), {}};
+}
+ProbeResult unasked(std::string reason) {
+    return {Answer::unasked, std::move(reason), {}};
+}
 
 // The last line of what a command wrote, for the reason; what cannot be shown becomes '?'.
 std::string last_line(std::string_view output) {
@@ -144,10 +150,10 @@ Task<ProbeResult> MachineProber::probe(ProbeSpec spec, ProbeTarget target, Durat
     co_return result;
 }
 
-Task<Result<ProbeResult>> MachineProber::ask(ProbeSpec spec, ProbeTarget target,
-                                             Duration timeout) {
+Task<Result<ProbeResult>> MachineProber::ask(ProbeSpec spec, ProbeTarget target, Duration timeout) {
     switch (spec.kind) {
-        case ProbeSpec::Kind::tcp: co_return co_await ask_tcp(std::move(target));
+        case ProbeSpec::Kind::tcp:
+            co_return co_await ask_tcp(std::move(target));
         case ProbeSpec::Kind::http:
             co_return co_await ask_http(std::move(spec.path), std::move(target),
                                         timeout + own_limit_slack);
@@ -170,11 +176,12 @@ Task<ProbeResult> MachineProber::ask_http(std::string path, ProbeTarget target, 
     http::Url url{.host = target.address, .port = target.port, .target = path};
     int status = 0;
     std::size_t body_bytes = 0;
-    http::BodySink sink{
-        .on_head = [&](const http::ResponseHead& head) { status = head.status; },
-        // Read, so that the service sees an orderly end, but not for ever.
-        .on_body =
-            [&](std::string_view piece) { return (body_bytes += piece.size()) < http_body_bytes_max; }};
+    http::BodySink sink{.on_head = [&](const http::ResponseHead& head) { status = head.status; },
+                        // Read, so that the service sees an orderly end, but not for ever.
+                        .on_body =
+                            [&](std::string_view piece) {
+                                return (body_bytes += piece.size()) < http_body_bytes_max;
+                            }};
     auto outcome = co_await client.stream(std::move(url), {}, limit, std::move(sink));
     if (status == 0) co_return unwell(fmt::format("http:{}: {}", path, outcome.error().message));
     auto reason = fmt::format("http:{} answered {}", path, status);
@@ -210,8 +217,8 @@ Task<ProbeResult> MachineProber::ask_exec(ProbeSpec spec, ProbeTarget target, Du
     if (exec.exit->code == 0) co_return well(name + " exited with code 0");
     if (exec.exit->by == runtime::EndedBy::unknown) co_return unasked(name + " ended unseen");
     auto said = last_line(exec.output);
-    co_return unwell(fmt::format("{} {}{}{}", name, exit_words(*exec.exit),
-                                 said.empty() ? "" : ": ", said));
+    co_return unwell(
+        fmt::format("{} {}{}{}", name, exit_words(*exec.exit), said.empty() ? "" : ": ", said));
 }
 
 Task<void> keep_probing(runtime::Clock& clock, Prober& prober, Probing& core, ProbeSpec spec,
@@ -222,11 +229,10 @@ Task<void> keep_probing(runtime::Clock& clock, Prober& prober, Probing& core, Pr
         auto step = core.advance(clock.now());
         if (step.change) on_change(*step.change);
         if (!step.start) continue;
-        auto outcome = co_await runtime::race(
-            prober.probe(spec, target, timeout),
-            [](runtime::Clock& c, Instant at) -> Task<void> {
-                co_await c.sleep_until(at);
-            }(clock, core.next_deadline()));
+        auto outcome = co_await runtime::race(prober.probe(spec, target, timeout),
+                                              [](runtime::Clock& c, Instant at) -> Task<void> {
+                                                  co_await c.sleep_until(at);
+                                              }(clock, core.next_deadline()));
         if (outcome.index() == 1) continue;  // The core says what that means.
         if (auto change = core.answer(*step.start, std::get<0>(outcome), clock.now())) {
             on_change(*change);

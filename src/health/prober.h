@@ -1,7 +1,8 @@
 // The prober: asks one instance once, and says what came back.
 //
-// The interface is what supervision sees; MachineProber asks the real way, over whatever Network and
-// Processes it is given, the simulated ones included. ScriptedProber in tests answers from a table.
+// The interface is what supervision sees; MachineProber asks the real way, over whatever Network
+// and Processes it is given, the simulated ones included. ScriptedProber in tests answers from a
+// table.
 //
 // keep_probing() drives one Probing with a prober: all there is between a verdict and the wire.
 #pragma once
@@ -39,8 +40,8 @@ class Prober {
   public:
     virtual ~Prober() = default;
 
-    // Never fails: what went wrong is the answer. Destroying the Task abandons the probe, which is how
-    // its time-out is kept; it also ends by itself a second after `timeout`.
+    // Never fails: what went wrong is the answer. Destroying the Task abandons the probe, which is
+    // how its time-out is kept; it also ends by itself a second after `timeout`.
     virtual runtime::Task<ProbeResult> probe(ProbeSpec spec, ProbeTarget target,
                                              Duration timeout) = 0;
 };
@@ -60,15 +61,14 @@ class MachineProber final : public Prober {
     MachineProber(const MachineProber&) = delete;
     MachineProber& operator=(const MachineProber&) = delete;
 
-    // Takes the exits and outputs of exec probes from processes.next_event(), until destroyed; waits
-    // out a keeper that is away. Without it exec probes only time out. Whoever reads the events
-    // itself calls take() instead.
+    // Takes the exits and outputs of exec probes from processes.next_event(), until destroyed;
+    // waits out a keeper that is away. Without it exec probes only time out. Whoever reads the
+    // events itself calls take() instead.
     runtime::Task<void> run();
     // Whether the event was of a probe's run.
     bool take(const runtime::ProcessEvent& event);
 
-    runtime::Task<ProbeResult> probe(ProbeSpec spec, ProbeTarget target,
-                                     Duration timeout) override;
+    runtime::Task<ProbeResult> probe(ProbeSpec spec, ProbeTarget target, Duration timeout) override;
 
   private:
     struct ExecRun;

@@ -39,7 +39,11 @@ class ProberTest : public testing::Test {
                        [answer](const std::string&) { return answer; });
     }
     ProbeResult probe(ProbeSpec spec, Duration timeout = 1s) {
-        ProbeTarget target{.port = port, .slot = "shop/0", .env = {{"A", "b"}}, .user = "shop", .directory = "/opt"};
+        ProbeTarget target{.port = port,
+                           .slot = "shop/0",
+                           .env = {{"A", "b"}},
+                           .user = "shop",
+                           .directory = "/opt"};
         auto result = world.complete(prober.probe(std::move(spec), std::move(target), timeout), 1h);
         return result.value_or(ProbeResult{.reason = "never answered"});
     }
@@ -50,7 +54,9 @@ class ProberTest : public testing::Test {
     }
 
     static ProbeSpec tcp() { return {.kind = ProbeSpec::Kind::tcp, .path = {}, .command = {}}; }
-    static ProbeSpec http_ready() { return {.kind = ProbeSpec::Kind::http, .path = "/ready", .command = {}}; }
+    static ProbeSpec http_ready() {
+        return {.kind = ProbeSpec::Kind::http, .path = "/ready", .command = {}};
+    }
     static ProbeSpec exec(std::string command) {
         return {.kind = ProbeSpec::Kind::exec, .path = {}, .command = std::move(command)};
     }
@@ -80,21 +86,24 @@ TEST_F(ProberTest, TakesStatusesFrom200To399ForWell) {
         int status;
         Answer answer;
     };
-    for (auto [status, answer] : {Case{200, Answer::well}, Case{204, Answer::well},
-                                  Case{301, Answer::well}, Case{399, Answer::well},
-                                  Case{400, Answer::unwell}, Case{404, Answer::unwell},
-                                  Case{503, Answer::unwell}}) {
+    for (auto [status, answer] :
+         {Case{200, Answer::well}, Case{204, Answer::well}, Case{301, Answer::well},
+          Case{399, Answer::well}, Case{400, Answer::unwell}, Case{404, Answer::unwell},
+          Case{503, Answer::unwell}}) {
         serve(http::answer_with(status));
         auto result = probe(http_ready());
         EXPECT_EQ(result.answer, answer) << status;
         EXPECT_EQ(result.reason, "http:/ready answered " + std::to_string(status));
-        EXPECT_TRUE(server->requests()[0].starts_with("GET /ready HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"));
+        EXPECT_TRUE(
+            server->requests()[0].starts_with("GET /ready HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"));
         server.reset();
     }
 }
 
 TEST_F(ProberTest, ReadsNoMoreOfABodyThanItMust) {
-    serve({.bytes = "HTTP/1.1 200 OK\r\n\r\n" + std::string(10 << 20, 'x'), .piece = 4096, .pause = 1ms});
+    serve({.bytes = "HTTP/1.1 200 OK\r\n\r\n" + std::string(10 << 20, 'x'),
+           .piece = 4096,
+           .pause = 1ms});
     Instant before = world.now();
     EXPECT_EQ(probe(http_ready()).answer, Answer::well);
     EXPECT_LT(world.now() - before, 200ms);
@@ -104,11 +113,13 @@ TEST_F(ProberTest, SaysWhatIsWrongWithWhatIsNotHttp) {
     serve({.bytes = "SSH-2.0-OpenSSH_9.2\r\n"});
     auto result = probe(http_ready());
     EXPECT_EQ(result.answer, Answer::unwell);
-    EXPECT_EQ(result.reason, "http:/ready: the answer is not proper HTTP/1.1: it begins with "
-                             "\"SSH-2.0-OpenSSH_9.2\"");
+    EXPECT_EQ(result.reason,
+              "http:/ready: the answer is not proper HTTP/1.1: it begins with "
+              "\"SSH-2.0-OpenSSH_9.2\"");
     server.reset();
     serve({.bytes = ""});
-    EXPECT_EQ(probe(http_ready()).reason, "http:/ready: the connection was closed without an answer");
+    EXPECT_EQ(probe(http_ready()).reason,
+              "http:/ready: the connection was closed without an answer");
 }
 
 TEST_F(ProberTest, EndsByItselfWhenNobodyAbandonsIt) {

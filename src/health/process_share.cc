@@ -86,7 +86,9 @@ Task<Result<void>> ProcessShare::View::stop(RunId run, Duration grace, int signa
     return state_.processes.stop(run, grace, signal);
 }
 
-Task<Result<void>> ProcessShare::View::kill(RunId run) { return state_.processes.kill(run); }
+Task<Result<void>> ProcessShare::View::kill(RunId run) {
+    return state_.processes.kill(run);
+}
 
 Task<Result<void>> ProcessShare::View::forget(RunId run) {
     auto outcome = co_await state_.processes.forget(run);
@@ -128,7 +130,9 @@ ProcessShare::ProcessShare(runtime::Processes& processes)
     : state_(std::make_unique<State>(processes)) {}
 ProcessShare::~ProcessShare() = default;
 
-runtime::Processes& ProcessShare::of(Part part) { return state_->view(part); }
+runtime::Processes& ProcessShare::of(Part part) {
+    return state_->view(part);
+}
 
 Task<void> ProcessShare::run() {
     auto& state = *state_;
@@ -137,7 +141,8 @@ Task<void> ProcessShare::run() {
         if (event) {
             auto run = std::visit([](const auto& e) { return e.run; }, *event);
             auto found = state.parts.find(run);
-            // A run nobody has launched or listed yet is one of an earlier node: its owner will list.
+            // A run nobody has launched or listed yet is one of an earlier node: its owner will
+            // list.
             auto part = found == state.parts.end() ? Part::services : found->second;
             state.view(part).give(std::move(event));
             continue;

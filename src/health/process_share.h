@@ -26,8 +26,8 @@ Part part_of_slot(std::string_view slot);
 
 class ProcessShare {
   public:
-    // `processes` outlives the share, the share its users. A part whose events nobody takes keeps the
-    // first 100,000 of them.
+    // `processes` outlives the share, the share its users. A part whose events nobody takes keeps
+    // the first 100,000 of them.
     explicit ProcessShare(runtime::Processes& processes);
     ~ProcessShare();
     ProcessShare(const ProcessShare&) = delete;
@@ -35,8 +35,8 @@ class ProcessShare {
 
     runtime::Processes& of(Part part);
 
-    // Hands events out, until destroyed. An error (the keeper is away) goes to every part; the keeper
-    // is asked again when one of them asks again: so their patience is ours.
+    // Hands events out, until destroyed. An error (the keeper is away) goes to every part; the
+    // keeper is asked again when one of them asks again: so their patience is ours.
     runtime::Task<void> run();
 
   private:

@@ -56,7 +56,9 @@ class FakeKeeper final : public runtime::Processes {
     bool refuses = false;
 };
 
-runtime::RunExited exit_of(RunId run) { return {run, {}}; }
+runtime::RunExited exit_of(RunId run) {
+    return {run, {}};
+}
 
 class ProcessShareTest : public testing::Test {
   protected:
@@ -117,7 +119,8 @@ TEST_F(ProcessShareTest, GivesEachPartTheEventsOfItsRunsAndNoOthers) {
 }
 
 TEST_F(ProcessShareTest, ShowsEachPartItsRunsOfAnEarlierNode) {
-    for (auto [run, slot] : {std::pair(1, "shop/0"), std::pair(2, "x/job"), std::pair(3, "x/job?verify")}) {
+    for (auto [run, slot] :
+         {std::pair(1, "shop/0"), std::pair(2, "x/job"), std::pair(3, "x/job?verify")}) {
         RunReport report;
         report.run = static_cast<RunId>(run);
         report.slot = slot;

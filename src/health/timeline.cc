@@ -13,13 +13,17 @@ namespace {
 constexpr std::uint8_t record_format = 1;
 constexpr std::size_t incident_records_max = 200;
 
-bool is_trouble(std::string_view state) { return state == "degraded" || state == "down"; }
+bool is_trouble(std::string_view state) {
+    return state == "degraded" || state == "down";
+}
 // How an incident ends: the service does what is wanted of it again.
 bool is_rest(std::string_view state) {
     return state == "ready" || state == "stopped" || state == "gone";
 }
 
-Duration between(WallTime from, WallTime to) { return std::max(Duration::zero(), to - from); }
+Duration between(WallTime from, WallTime to) {
+    return std::max(Duration::zero(), to - from);
+}
 
 // The service a subject belongs to: "service/shop" of "instance/shop.0" and of itself.
 std::string service_of(std::string_view subject) {
@@ -50,7 +54,8 @@ std::string encode_record(const Record& record) {
 }
 
 Result<Record> decode_record(RecordId id, std::string_view bytes) {
-    auto damaged = fail(Errc::corrupt, "record " + std::to_string(id) + " of the journal is damaged");
+    auto damaged =
+        fail(Errc::corrupt, "record " + std::to_string(id) + " of the journal is damaged");
     constexpr std::size_t checksum_bytes = sizeof(std::uint32_t);
     if (bytes.size() < checksum_bytes) return damaged;
     auto content = bytes.substr(0, bytes.size() - checksum_bytes);
@@ -209,7 +214,8 @@ std::vector<Incident> fold_incidents(const std::vector<Record>& records, std::st
 Account Timeline::explain(std::string_view service, std::size_t limit, WallTime now) const {
     Account account;
     account.subject = service;
-    auto records = query({.subject = std::string(service), .limit = limits_.records_max, .since = {}});
+    auto records =
+        query({.subject = std::string(service), .limit = limits_.records_max, .since = {}});
     account.incidents = fold_incidents(records, service, now);
     for (const auto& record : records) {
         if (record.subject != service || record.kind != "state") continue;

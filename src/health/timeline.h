@@ -28,8 +28,9 @@ struct Record {
     RecordId id = 0;      // Given by the journal.
     WallTime at;          // When it happened.
     std::string subject;  // "service/shop", "instance/shop.0", "node"
-    std::string kind;     // "state", "verdict", "run", "alert", "job", ...: see docs/formats/journal.md
-    std::string from;     // Of a change; may be empty.
+    std::string
+        kind;  // "state", "verdict", "run", "alert", "job", ...: see docs/formats/journal.md
+    std::string from;  // Of a change; may be empty.
     std::string to;
     std::string reason;  // In words, with measured times.
     std::vector<std::pair<std::string, std::string>> details;
@@ -46,18 +47,18 @@ struct Incident {
     RecordId first = 0;  // The record that opened it.
     WallTime began;
     std::optional<WallTime> ended;
-    std::string worst;       // "degraded" or "down"
-    std::string cause;       // The reason that stands at the beginning of the chain.
-    std::string resolution;  // The reason of the record that ended it.
+    std::string worst;         // "degraded" or "down"
+    std::string cause;         // The reason that stands at the beginning of the chain.
+    std::string resolution;    // The reason of the record that ended it.
     bool by_operator = false;  // It ended because the service was stopped or deleted.
-    Duration lasted{};       // Until `ended`, or until asked. Never negative, clock steps or not.
+    Duration lasted{};         // Until `ended`, or until asked. Never negative, clock steps or not.
     std::vector<RecordId> records;  // All that belongs to it, in order: at most 200, the last ones.
 };
 
 struct TimelineEntry {
     Record record;
-    Duration after{};      // Since the entry before it.
-    int indent = 0;        // Depth below the record that caused it, among those shown.
+    Duration after{};       // Since the entry before it.
+    int indent = 0;         // Depth below the record that caused it, among those shown.
     RecordId incident = 0;  // `first` of the incident it belongs to; 0: none.
 };
 
@@ -67,7 +68,7 @@ struct Account {
     std::string state;  // `to` of the last record of kind "state"; empty: nothing is known.
     WallTime since;
     std::string reason;
-    std::vector<Incident> incidents;  // Oldest first.
+    std::vector<Incident> incidents;      // Oldest first.
     std::vector<TimelineEntry> timeline;  // Oldest first.
 };
 

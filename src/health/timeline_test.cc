@@ -19,7 +19,8 @@ class History {
     }
     RecordId instance(std::string kind, std::string to, Duration after, std::string reason = "why",
                       RecordId cause = 0) {
-        return add("instance/shop.0", std::move(kind), std::move(to), after, std::move(reason), cause);
+        return add("instance/shop.0", std::move(kind), std::move(to), after, std::move(reason),
+                   cause);
     }
     RecordId add(std::string subject, std::string kind, std::string to, Duration after,
                  std::string reason, RecordId cause) {

@@ -9,7 +9,11 @@ namespace {
 // The length of the UTF-8 sequence at the front, 0 if there is none.
 std::size_t sequence_length(std::string_view bytes) {
     auto lead = static_cast<unsigned char>(bytes.front());
-    std::size_t length = lead < 0x80 ? 1 : lead >> 5 == 6 ? 2 : lead >> 4 == 14 ? 3 : lead >> 3 == 30 ? 4 : 0;
+    std::size_t length = lead < 0x80       ? 1
+                         : lead >> 5 == 6  ? 2
+                         : lead >> 4 == 14 ? 3
+                         : lead >> 3 == 30 ? 4
+                                           : 0;
     if (length == 0 || bytes.size() < length) return 0;
     std::uint32_t code = length == 1 ? lead : lead & (0x7fu >> length);
     for (char c : bytes.substr(1, length - 1)) {

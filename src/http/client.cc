@@ -31,12 +31,13 @@ bool is_field_value(std::string_view text) {
 }
 
 // Asking again is safe whatever came of the first time.
-bool is_idempotent(std::string_view method) { return method != "POST" && method != "PATCH"; }
+bool is_idempotent(std::string_view method) {
+    return method != "POST" && method != "PATCH";
+}
 
 bool is_address(std::string_view host) {
-    return host.contains(':') || std::ranges::all_of(host, [](char c) {
-               return (c >= '0' && c <= '9') || c == '.';
-           });
+    return host.contains(':') ||
+           std::ranges::all_of(host, [](char c) { return (c >= '0' && c <= '9') || c == '.'; });
 }
 
 // Errc::in_doubt where the request may have done its work and must not be repeated blindly.
@@ -55,8 +56,8 @@ Result<std::string> write_request(const Url& url, const Request& request) {
     if (!is_request_target(url.target)) {
         return fail(Errc::invalid, fmt::format("\"{}\" cannot stand in a request", url.target));
     }
-    std::string out = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, url.target,
-                                  url.authority());
+    std::string out =
+        fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, url.target, url.authority());
     bool agent = false;
     for (const auto& [name, value] : request.headers) {
         constexpr std::array<std::string_view, 5> ours{"host", "connection", "content-length",
@@ -73,8 +74,8 @@ Result<std::string> write_request(const Url& url, const Request& request) {
         out += fmt::format("{}: {}\r\n", name, value);
     }
     if (!agent) out += "User-Agent: holdfast\r\n";
-    bool with_body = !request.body.empty() || request.method == "POST" ||
-                     request.method == "PUT" || request.method == "PATCH";
+    bool with_body = !request.body.empty() || request.method == "POST" || request.method == "PUT" ||
+                     request.method == "PATCH";
     if (with_body) out += fmt::format("Content-Length: {}\r\n", request.body.size());
     out += "Connection: close\r\n\r\n";
     out += request.body;
@@ -85,8 +86,10 @@ Task<Result<Client::Connection>> Client::open(Url url, std::optional<Endpoint> p
     std::vector<std::string> addresses{url.host};
     if (!peer && !is_address(url.host)) {
         if (!edges_.resolver) {
-            co_return fail(Errc::invalid, fmt::format("{} is a name, and there is nobody to resolve "
-                                                      "it; use an address", url.host));
+            co_return fail(Errc::invalid,
+                           fmt::format("{} is a name, and there is nobody to resolve "
+                                       "it; use an address",
+                                       url.host));
         }
         HF_CO_TRY(addresses, co_await edges_.resolver->resolve(url.host));
     }
@@ -107,7 +110,7 @@ Task<Result<Client::Connection>> Client::open(Url url, std::optional<Endpoint> p
 }
 
 Task<Result<Client::Answer>> Client::ask(Url url, std::optional<Endpoint> peer, Request request,
-                                        ResponseParser::Options limits, bool* sent) {
+                                         ResponseParser::Options limits, bool* sent) {
     HF_CO_TRY(auto bytes, write_request(url, request));
     HF_CO_TRY(auto stream, co_await open(url, std::move(peer)));
     *sent = true;
@@ -169,10 +172,10 @@ Task<Result<Response>> Client::fetch_from(std::optional<Endpoint> peer, Url url,
     bool sent = false;
     bool idempotent = is_idempotent(request.method);
     auto what = fmt::format("{} {}", request.method, format_url(url));
-    auto answer = co_await runtime::within(edges_.clock, options.limit, std::move(what),
-                                           exchange(std::move(url), std::move(peer),
-                                                    std::move(request), options.body_bytes_max,
-                                                    &sent));
+    auto answer =
+        co_await runtime::within(edges_.clock, options.limit, std::move(what),
+                                 exchange(std::move(url), std::move(peer), std::move(request),
+                                          options.body_bytes_max, &sent));
     co_return judged(std::move(answer), sent, idempotent);
 }
 
@@ -189,12 +192,12 @@ Task<Result<void>> Client::stream(Url url, Request request, Duration head_limit,
     bool sent = false;
     bool idempotent = is_idempotent(request.method);
     auto what = fmt::format("{} {}", request.method, format_url(url));
-    auto answer = judged(
-        co_await runtime::within(
-            edges_.clock, head_limit, std::move(what),
-            ask(std::move(url), std::nullopt, std::move(request),
-                {.body_bytes_max = std::numeric_limits<std::uint64_t>::max()}, &sent)),
-        sent, idempotent);
+    auto answer =
+        judged(co_await runtime::within(
+                   edges_.clock, head_limit, std::move(what),
+                   ask(std::move(url), std::nullopt, std::move(request),
+                       {.body_bytes_max = std::numeric_limits<std::uint64_t>::max()}, &sent)),
+               sent, idempotent);
     if (!answer) co_return std::unexpected(answer.error());
     if (sink.on_head) sink.on_head(answer->parser.head());
     co_return co_await read_body(*answer, std::move(sink.on_body));

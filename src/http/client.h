@@ -50,8 +50,8 @@ struct BodySink {
     std::function<bool(std::string_view)> on_body{};
 };
 
-// The bytes of a request, ready to be sent. Errc::invalid: a method, header or target that would not
-// survive the journey as what it is.
+// The bytes of a request, ready to be sent. Errc::invalid: a method, header or target that would
+// not survive the journey as what it is.
 Result<std::string> write_request(const Url& url, const Request& request);
 
 class Client {
@@ -83,7 +83,7 @@ class Client {
     using Connection = std::unique_ptr<runtime::Stream>;
     struct Answer {
         Connection stream;
-        ResponseParser parser;    // Past the head.
+        ResponseParser parser;     // Past the head.
         std::string body_begun{};  // What came with the head: parsed, and not yet.
         std::string unparsed{};
     };

@@ -21,7 +21,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Python's http.server with a handler that answers GET with the path and POST with the body, chunked.
+// Python's http.server with a handler that answers GET with the path and POST with the body,
+// chunked.
 constexpr auto server_script = R"(
 import http.server, sys
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -105,7 +106,8 @@ TEST_F(ClientRealTest, ResolvesNamesAsTheSystemDoes) {
 
 TEST_F(ClientRealTest, SurvivesLookupsThatNobodyWaitsFor) {
     for (int i = 0; i < 20; ++i) {
-        auto answer = loop.complete(runtime::within(loop.clock(), 0ms, "it", resolver.resolve("localhost")));
+        auto answer =
+            loop.complete(runtime::within(loop.clock(), 0ms, "it", resolver.resolve("localhost")));
         if (!answer) {
             EXPECT_EQ(answer.error().code, Errc::unavailable);
         }

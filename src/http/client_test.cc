@@ -32,9 +32,12 @@ class ClientTest : public testing::Test {
         server.emplace(b.clock(), b.network(), runtime::Endpoint{b.address(), 8080},
                        [answer](const std::string&) { return answer; });
     }
-    Url url(std::string target = "/x") { return {.host = b.address(), .port = 8080, .target = target}; }
+    Url url(std::string target = "/x") {
+        return {.host = b.address(), .port = 8080, .target = target};
+    }
     Result<Response> fetch(Url to, Request request = {}, CallOptions options = {}) {
-        auto answer = world.complete(client.fetch(std::move(to), std::move(request), options), 5min);
+        auto answer =
+            world.complete(client.fetch(std::move(to), std::move(request), options), 5min);
         if (!answer) return fail(Errc::exhausted, "never answered");
         return *answer;
     }
@@ -49,15 +52,16 @@ class ClientTest : public testing::Test {
 
 TEST_F(ClientTest, SendsARequestAndReadsItsAnswer) {
     serve(answer_with(201, "made"));
-    auto response = fetch(url("/things?x=1"), {.method = "POST",
-                                               .headers = {{"Content-Type", "text/plain"}},
-                                               .body = "a thing"});
+    auto response =
+        fetch(url("/things?x=1"),
+              {.method = "POST", .headers = {{"Content-Type", "text/plain"}}, .body = "a thing"});
     ASSERT_TRUE(response) << response.error().message;
     EXPECT_EQ(response->status, 201);
     EXPECT_EQ(response->body, "made");
-    EXPECT_EQ(server->requests().at(0), "POST /things?x=1 HTTP/1.1\r\nHost: " + b.address() +
-                                            ":8080\r\nContent-Type: text/plain\r\nUser-Agent: holdfast"
-                                            "\r\nContent-Length: 7\r\nConnection: close\r\n\r\na thing");
+    EXPECT_EQ(server->requests().at(0),
+              "POST /things?x=1 HTTP/1.1\r\nHost: " + b.address() +
+                  ":8080\r\nContent-Type: text/plain\r\nUser-Agent: holdfast"
+                  "\r\nContent-Length: 7\r\nConnection: close\r\n\r\na thing");
 }
 
 TEST_F(ClientTest, ReadsAnAnswerThatComesByteByByte) {
@@ -120,9 +124,12 @@ TEST_F(ClientTest, RefusesAnAnswerBeyondItsLimits) {
 TEST_F(ClientTest, WritesNoRequestThatCouldBecomeTwo) {
     serve(answer_with(200));
     for (const auto& request : {
-             Request{.method = "GET /y HTTP/1.1\r\nX: "}, Request{.method = ""},
-             Request{.headers = {{"X", "a\r\nY: b"}}}, Request{.headers = {{"X: y\r\nZ", "a"}}},
-             Request{.headers = {{"Content-Length", "5"}}}, Request{.headers = {{"host", "other"}}},
+             Request{.method = "GET /y HTTP/1.1\r\nX: "},
+             Request{.method = ""},
+             Request{.headers = {{"X", "a\r\nY: b"}}},
+             Request{.headers = {{"X: y\r\nZ", "a"}}},
+             Request{.headers = {{"Content-Length", "5"}}},
+             Request{.headers = {{"host", "other"}}},
              Request{.headers = {{"Transfer-Encoding", "chunked"}}},
          }) {
         auto response = fetch(url(), request);
@@ -147,7 +154,9 @@ TEST_F(ClientTest, TriesEachAddressOfANameInTurn) {
 }
 
 TEST_F(ClientTest, StreamsABodyAsItComesUntilTheReaderHasEnough) {
-    serve({.bytes = "HTTP/1.1 200 OK\r\n\r\n" + std::string(100, 'x'), .piece = 10, .pause = 1min,
+    serve({.bytes = "HTTP/1.1 200 OK\r\n\r\n" + std::string(100, 'x'),
+           .piece = 10,
+           .pause = 1min,
            .then = Answer::Then::stay_open});
     std::string seen;
     int status = 0;

@@ -13,7 +13,9 @@ namespace {
 
 constexpr std::size_t chunk_line_bytes_max = 4096;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
 
 // RFC 9110, section 5.6.2.
 bool is_token_char(char c) {
@@ -27,7 +29,9 @@ bool is_field_char(char c) {
     return byte == '\t' || (byte >= ' ' && byte != 0x7f);
 }
 
-char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
+char to_lower(char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
 
 bool same_name(std::string_view a, std::string_view b) {
     return std::ranges::equal(a, b, {}, to_lower, to_lower);
@@ -141,12 +145,23 @@ Result<ResponseParser::Step> ResponseParser::step(std::string_view bytes) {
         auto rest = bytes.substr(consumed);
         Result<Step> taken;
         switch (state_) {
-            case State::head: taken = take_head(rest); break;
-            case State::chunk_size: taken = take_chunk_size(rest); break;
-            case State::chunk_end: taken = take_chunk_end(rest); break;
-            case State::trailers: taken = take_trailers(rest); break;
-            case State::done: return Step{consumed, {}};
-            default: taken = take_body(rest); break;
+            case State::head:
+                taken = take_head(rest);
+                break;
+            case State::chunk_size:
+                taken = take_chunk_size(rest);
+                break;
+            case State::chunk_end:
+                taken = take_chunk_end(rest);
+                break;
+            case State::trailers:
+                taken = take_trailers(rest);
+                break;
+            case State::done:
+                return Step{consumed, {}};
+            default:
+                taken = take_body(rest);
+                break;
         }
         if (!taken) return taken;
         consumed += taken->consumed;
@@ -172,7 +187,8 @@ Result<std::optional<std::string>> ResponseParser::take_line(std::string_view& b
     auto feed = bytes.find('\n');
     auto part = bytes.substr(0, feed == std::string_view::npos ? feed : feed + 1);
     if (line_.size() + part.size() > limit) {
-        return fail(Errc::exhausted, fmt::format("a line of the answer is longer than {} bytes", limit));
+        return fail(Errc::exhausted,
+                    fmt::format("a line of the answer is longer than {} bytes", limit));
     }
     line_.append(part);
     bytes.remove_prefix(part.size());
@@ -295,8 +311,9 @@ Result<void> ResponseParser::end() {
     if (state_ == State::done) return {};
     bool nothing = state_ == State::head && head_bytes_ == 0;
     state_ = State::failed;
-    return fail(Errc::unavailable, nothing ? "the connection was closed without an answer"
-                                           : "the connection was closed in the middle of the answer");
+    return fail(Errc::unavailable, nothing
+                                       ? "the connection was closed without an answer"
+                                       : "the connection was closed in the middle of the answer");
 }
 
 }  // namespace holdfast::http

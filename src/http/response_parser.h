@@ -19,7 +19,7 @@
 namespace holdfast::http {
 
 struct Header {
-    std::string name;  // As sent; compared without regard to case.
+    std::string name;   // As sent; compared without regard to case.
     std::string value;  // Without the space around it.
 
     bool operator==(const Header&) const = default;
@@ -51,8 +51,8 @@ class ResponseParser {
         std::size_t consumed = 0;
         std::string_view body;  // Points into what was fed.
     };
-    // Takes bytes off the front: at most one piece of body a call, so call again with the rest until
-    // nothing is consumed. After done() nothing is. Errc::invalid: not HTTP as above, final.
+    // Takes bytes off the front: at most one piece of body a call, so call again with the rest
+    // until nothing is consumed. After done() nothing is. Errc::invalid: not HTTP as above, final.
     // Errc::exhausted: a limit is passed, final.
     Result<Step> feed(std::string_view bytes);
 

@@ -15,8 +15,8 @@ using holdfast::http::ResponseParser;
 constexpr std::uint64_t body_bytes_max = 4096;
 
 std::string read_in_pieces(std::string_view answer, std::size_t piece) {
-    ResponseParser parser({.head_bytes_max = 2048, .header_count_max = 16,
-                           .body_bytes_max = body_bytes_max});
+    ResponseParser parser(
+        {.head_bytes_max = 2048, .header_count_max = 16, .body_bytes_max = body_bytes_max});
     std::string seen;
     while (!answer.empty() && !parser.done()) {
         auto rest = answer.substr(0, piece);

@@ -17,8 +17,8 @@ struct Parsed {
 enum class Then { stays_open, closes };
 
 // Feeds the answer in pieces of at most `piece` bytes.
-Result<Parsed> parse(std::string_view answer, std::size_t piece = 1 << 20,
-                     Then then = Then::closes, ResponseParser::Options options = {}) {
+Result<Parsed> parse(std::string_view answer, std::size_t piece = 1 << 20, Then then = Then::closes,
+                     ResponseParser::Options options = {}) {
     ResponseParser parser(options);
     Parsed parsed;
     while (parsed.consumed < answer.size() && !parser.done()) {
@@ -50,13 +50,17 @@ TEST(ResponseParser, ReadsEveryWayOfEndingABody) {
              Case{"HTTP/1.1 404\r\ncontent-length:3\r\n\r\nno!", 404, "no!"},
              Case{"HTTP/1.0 200 OK\r\n\r\nuntil the end", 200, "until the end"},
              Case{"HTTP/1.1 200 OK\r\n\r\n", 200, ""},
-             Case{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nA;x=\"y\"\r\n, world!!!"
+             Case{"HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+                  "chunked\r\n\r\n5\r\nhello\r\nA;x=\"y\"\r\n, world!!!"
                   "\r\n0\r\n\r\n",
                   200, "hello, world!!!"},
-             Case{"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum: 1\r\n\r\n", 200, "a"},
+             Case{"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum: "
+                  "1\r\n\r\n",
+                  200, "a"},
              Case{"HTTP/1.1 204 No Content\r\n\r\n", 204, ""},
              Case{"HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n", 304, ""},
-             Case{"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n"
+             Case{"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: "
+                  "x\r\n\r\nHTTP/1.1 200 OK\r\n"
                   "Content-Length: 2\r\n\r\nok",
                   200, "ok"},
          }) {
@@ -72,7 +76,8 @@ TEST(ResponseParser, ReadsEveryWayOfEndingABody) {
 }
 
 TEST(ResponseParser, KeepsHeadersAndReasonAsSent) {
-    auto parsed = parse("HTTP/1.1 503 Not today\r\nX-A:  one two \r\nx-b:\r\nContent-Length: 0\r\n\r\n");
+    auto parsed =
+        parse("HTTP/1.1 503 Not today\r\nX-A:  one two \r\nx-b:\r\nContent-Length: 0\r\n\r\n");
     ASSERT_TRUE(parsed);
     EXPECT_EQ(parsed->head.reason, "Not today");
     EXPECT_EQ(parsed->head.headers[0], (Header{"X-A", "one two"}));
@@ -132,7 +137,10 @@ TEST(ResponseParser, RefusesWhatTwoReadersMayFrameDifferently) {
 TEST(ResponseParser, SaysWhenTheAnswerWasCutShort) {
     std::string ok = "HTTP/1.1 200 OK\r\n";
     for (const auto& answer : {
-             std::string(""), std::string("HTTP/1.1 2"), ok, ok + "Content-Length: 5\r\n\r\nhell",
+             std::string(""),
+             std::string("HTTP/1.1 2"),
+             ok,
+             ok + "Content-Length: 5\r\n\r\nhell",
              ok + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello",
              ok + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
              ok + "Transfer-Encoding: chunked\r\n\r\n0\r\n",
@@ -146,7 +154,8 @@ TEST(ResponseParser, SaysWhenTheAnswerWasCutShort) {
 
 TEST(ResponseParser, StopsAtItsLimits) {
     std::string ok = "HTTP/1.1 200 OK\r\n";
-    ResponseParser::Options small{.head_bytes_max = 200, .header_count_max = 3, .body_bytes_max = 10};
+    ResponseParser::Options small{
+        .head_bytes_max = 200, .header_count_max = 3, .body_bytes_max = 10};
     std::string interim;
     for (int i = 0; i < 20; ++i) interim += "HTTP/1.1 100 Continue\r\n\r\n";
     for (const auto& answer : {

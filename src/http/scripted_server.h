@@ -18,9 +18,9 @@ class ScriptedServer {
   public:
     struct Answer {
         std::string bytes;
-        Duration after{};                  // Before the first byte.
-        std::size_t piece = 1 << 20;       // So many bytes a write ...
-        Duration pause{};                  // ... and this long between two.
+        Duration after{};             // Before the first byte.
+        std::size_t piece = 1 << 20;  // So many bytes a write ...
+        Duration pause{};             // ... and this long between two.
         enum class Then { close, stay_open } then = Then::close;
     };
     using Script = std::function<Answer(const std::string& request)>;
@@ -81,8 +81,8 @@ class ScriptedServer {
 };
 
 inline ScriptedServer::Answer answer_with(int status, std::string body = {}) {
-    return {.bytes = "HTTP/1.1 " + std::to_string(status) + " x\r\nContent-Length: " +
-                     std::to_string(body.size()) + "\r\n\r\n" + body};
+    return {.bytes = "HTTP/1.1 " + std::to_string(status) +
+                     " x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body};
 }
 
 }  // namespace holdfast::http

@@ -52,8 +52,9 @@ class TlsStream final : public Stream {
             }
             HF_CO_TRY(auto count, co_await receive());
             if (count == 0) {
-                co_return fail(Errc::unavailable,
-                               fmt::format("{} closed the connection during the TLS handshake", host));
+                co_return fail(
+                    Errc::unavailable,
+                    fmt::format("{} closed the connection during the TLS handshake", host));
             }
         }
     }
@@ -67,7 +68,8 @@ class TlsStream final : public Stream {
             int error = SSL_get_error(ssl_.get(), outcome);
             if (error == SSL_ERROR_ZERO_RETURN) co_return std::size_t{0};
             if (error != SSL_ERROR_WANT_READ) {
-                co_return fail(Errc::unavailable, "TLS: " + openssl_reason("the record is damaged"));
+                co_return fail(Errc::unavailable,
+                               "TLS: " + openssl_reason("the record is damaged"));
             }
             HF_CO_TRY_VOID(co_await send());  // A key update wants an answer.
             HF_CO_TRY(auto arrived, co_await receive());
@@ -130,8 +132,8 @@ class TlsStream final : public Stream {
         long verified = SSL_get_verify_result(ssl_.get());
         if (verified != X509_V_OK) {
             ERR_clear_error();
-            return {Errc::denied, fmt::format("the certificate of {} is not to be trusted: {}", host,
-                                              X509_verify_cert_error_string(verified))};
+            return {Errc::denied, fmt::format("the certificate of {} is not to be trusted: {}",
+                                              host, X509_verify_cert_error_string(verified))};
         }
         return {Errc::unavailable,
                 fmt::format("TLS handshake with {}: {}", host, openssl_reason("failed"))};

@@ -37,9 +37,11 @@ struct Identity {
     Owned<X509> certificate;
 };
 
-// A certificate for `name` ("DNS:x" or "IP:x"), signed by `by` or by itself, valid from an hour ago.
+// A certificate for `name` ("DNS:x" or "IP:x"), signed by `by` or by itself, valid from an hour
+// ago.
 Identity make_identity(const std::string& name, const Identity* by, long valid_seconds = 3600) {
-    Identity made{.key = Owned<EVP_PKEY>(EVP_EC_gen("P-256")), .certificate = Owned<X509>(X509_new())};
+    Identity made{.key = Owned<EVP_PKEY>(EVP_EC_gen("P-256")),
+                  .certificate = Owned<X509>(X509_new())};
     auto* certificate = made.certificate.get();
     X509_set_version(certificate, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(certificate), by ? 2 : 1);
@@ -48,9 +50,9 @@ Identity make_identity(const std::string& name, const Identity* by, long valid_s
     X509_set_pubkey(certificate, made.key.get());
     auto* subject = X509_get_subject_name(certificate);
     X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
-                               reinterpret_cast<const unsigned char*>(by ? "leaf" : "root"), -1, -1, 0);
-    X509_set_issuer_name(certificate,
-                         by ? X509_get_subject_name(by->certificate.get()) : subject);
+                               reinterpret_cast<const unsigned char*>(by ? "leaf" : "root"), -1, -1,
+                               0);
+    X509_set_issuer_name(certificate, by ? X509_get_subject_name(by->certificate.get()) : subject);
     auto add = [&](int nid, const std::string& value) {
         Owned<X509_EXTENSION> extension(X509V3_EXT_conf_nid(nullptr, nullptr, nid, value.c_str()));
         X509_add_ext(certificate, extension.get(), -1);
@@ -160,11 +162,14 @@ TEST_F(TlsClientTest, RefusesAServerThatIsNotWhoItShouldBe) {
     };
     std::vector<Case> cases;
     cases.push_back({"another name", "hook.example", make_identity("DNS:other.example", &root)});
-    cases.push_back({"an unknown authority", "hook.example", make_identity("DNS:hook.example", &stranger)});
+    cases.push_back(
+        {"an unknown authority", "hook.example", make_identity("DNS:hook.example", &stranger)});
     cases.push_back({"signed by itself", "hook.example", make_identity("", nullptr)});
     cases.push_back({"too old", "hook.example", make_identity("DNS:hook.example", &root, -60)});
-    cases.push_back({"a name where an address is asked", b.address(), make_identity("DNS:" + b.address(), &root)});
-    cases.push_back({"part of a label", "a.hook.example", make_identity("DNS:*ook.example", &root)});
+    cases.push_back({"a name where an address is asked", b.address(),
+                     make_identity("DNS:" + b.address(), &root)});
+    cases.push_back(
+        {"part of a label", "a.hook.example", make_identity("DNS:*ook.example", &root)});
     for (const auto& [why, host, identity] : cases) {
         SCOPED_TRACE(why);
         auto response = fetch(host, identity);

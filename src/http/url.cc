@@ -12,21 +12,28 @@ namespace {
 
 constexpr std::size_t url_bytes_max = 2048;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
 bool is_hex(char c) {
     return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 bool is_alnum(char c) {
     return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
-bool is_visible(char c) { return c > ' ' && c < '\x7f'; }
+bool is_visible(char c) {
+    return c > ' ' && c < '\x7f';
+}
 
-char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
+char to_lower(char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
 
 std::unexpected<Error> bad_url(std::string_view text, std::string_view why) {
-    return fail(Errc::invalid, fmt::format("\"{}\" is not a URL Holdfast can use: {}; an example is "
-                                           "\"https://hooks.example.com/x\"",
-                                           text, why));
+    return fail(Errc::invalid,
+                fmt::format("\"{}\" is not a URL Holdfast can use: {}; an example is "
+                            "\"https://hooks.example.com/x\"",
+                            text, why));
 }
 
 bool is_name(std::string_view host) {

@@ -16,8 +16,8 @@ namespace holdfast::http {
 struct Url {
     enum class Scheme { http, https };
     Scheme scheme = Scheme::http;
-    std::string host;         // A name in lower case, or an address; IPv6 without its brackets.
-    std::uint16_t port = 80;  // 443 for https, unless the URL says otherwise.
+    std::string host;          // A name in lower case, or an address; IPv6 without its brackets.
+    std::uint16_t port = 80;   // 443 for https, unless the URL says otherwise.
     std::string target = "/";  // Path and query, percent-encoded as they came; begins with '/'.
 
     // The value of the Host header: brackets around IPv6, the port only if it is not the scheme's.
@@ -26,8 +26,8 @@ struct Url {
     bool operator==(const Url&) const = default;
 };
 
-// Errc::invalid says what is wrong and shows an example. At most 2,048 bytes. A fragment is dropped:
-// it is not the server's business.
+// Errc::invalid says what is wrong and shows an example. At most 2,048 bytes. A fragment is
+// dropped: it is not the server's business.
 Result<Url> parse_url(std::string_view text);
 std::string format_url(const Url& url);
 

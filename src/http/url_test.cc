@@ -14,7 +14,8 @@ TEST(Url, ReadsItsParts) {
     for (const auto& [text, url] : {
              Case{"http://127.0.0.1:7400/v1/status", {http, "127.0.0.1", 7400, "/v1/status"}},
              Case{"http://example.com", {http, "example.com", 80, "/"}},
-             Case{"https://Hooks.Example.COM/x?y=%20z", {https, "hooks.example.com", 443, "/x?y=%20z"}},
+             Case{"https://Hooks.Example.COM/x?y=%20z",
+                  {https, "hooks.example.com", 443, "/x?y=%20z"}},
              Case{"HTTPS://h:8443?q", {https, "h", 8443, "/?q"}},
              Case{"http://[::1]:9000/a#fragment", {http, "::1", 9000, "/a"}},
              Case{"http://[fe80::1]", {http, "fe80::1", 80, "/"}},
@@ -29,12 +30,29 @@ TEST(Url, ReadsItsParts) {
 
 TEST(Url, RefusesWhatCouldMeanSomethingElse) {
     for (std::string text : {
-             "", "example.com", "ftp://example.com/", "http:/example.com", "http://", "http:///x",
-             "http://user:secret@example.com/", "http://example.com:0/", "http://example.com:65536/",
-             "http://example.com:/", "http://example.com:80x/", "http://[::1/", "http://[::1]x/",
-             "http://[zz::]/", "http://a b/", "http://example.com/a b", "http://example.com/\r\nX: y",
-             "http://example.com/%zz", "http://example.com/%2", "http://ex\xc3\xa4mple.com/",
-             "http://::1/", "http://-x/", "http://.x/",
+             "",
+             "example.com",
+             "ftp://example.com/",
+             "http:/example.com",
+             "http://",
+             "http:///x",
+             "http://user:secret@example.com/",
+             "http://example.com:0/",
+             "http://example.com:65536/",
+             "http://example.com:/",
+             "http://example.com:80x/",
+             "http://[::1/",
+             "http://[::1]x/",
+             "http://[zz::]/",
+             "http://a b/",
+             "http://example.com/a b",
+             "http://example.com/\r\nX: y",
+             "http://example.com/%zz",
+             "http://example.com/%2",
+             "http://ex\xc3\xa4mple.com/",
+             "http://::1/",
+             "http://-x/",
+             "http://.x/",
          }) {
         SCOPED_TRACE(text);
         auto parsed = parse_url(text);

@@ -120,14 +120,16 @@ void Keeper::act(std::uint64_t id, Message message, Fd passed) {
                        if (claims && !is_node && !is_candidate && pid == node_.id.pid) {
                            hang_up(node_.connection);
                            node_.connection = id;
-                           tell_all_again();
                        } else if (claims && !is_node && !is_candidate) {
                            return done(fail(Errc::denied,
                                             fmt::format("pid {} is not the keeper's node", pid)));
                        }
                        if (claims) node.build_id = build;
                        done();
-                       if (claims && id == node_.connection) ask(node_, Wish::activate);
+                       if (!claims || id != node_.connection) return;
+                       // What was told to the node before it may have died with that one.
+                       tell_all_again();
+                       ask(node_, Wish::activate);
                    },
                    [&](List& list) { done(encoded(list_after(std::get<0>(list.values)))); },
                    [&](ListSockets&) {

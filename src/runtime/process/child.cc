@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -48,7 +49,15 @@ constexpr int pipe_bytes = 256 * 1024;
 void shed(std::vector<int> kept) {
     sigset_t none;
     sigemptyset(&none);
-    for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
+    // Past the library, which will not touch the two signals it uses itself.
+    struct {
+        void* handler = nullptr;  // SIG_DFL
+        unsigned long flags = 0;
+        void* restorer = nullptr;
+        std::uint64_t mask = 0;
+    } unhandled;
+    for (int signal = 1; signal < NSIG; ++signal)
+        syscall(SYS_rt_sigaction, signal, &unhandled, nullptr, sizeof unhandled.mask);
     sigprocmask(SIG_SETMASK, &none, nullptr);
     std::ranges::sort(kept);
     unsigned from = 3;

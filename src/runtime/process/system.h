@@ -74,7 +74,7 @@ class Pids {
 
   private:
     Fd directory_;
-    char buffer_[4096];
+    alignas(8) char buffer_[4096];  // Of linux_dirent64.
     int length_ = 0;
     int at_ = 0;
 };

@@ -4,7 +4,6 @@
 #include <pwd.h>
 #include <unistd.h>
 
-#include <toml++/toml.h>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -14,10 +13,14 @@
 #include <vector>
 
 #include "base/nearest.h"
+#include "service/spec_parser_toml.h"
 
 namespace holdfast::cli {
 
 namespace {
+
+using service::Place;
+using service::TomlValue;
 
 constexpr std::uint16_t port_base_default = 7400;
 constexpr std::uint16_t ports_used = 7;  // From the base upwards, as the contract lists them.
@@ -59,21 +62,20 @@ class FileReader {
   public:
     explicit FileReader(std::string file) : file_(std::move(file)) {}
 
-    void problem(const toml::source_position& at, std::string_view reason) {
+    void problem(const Place& at, std::string_view reason) {
         problems_.push_back(fmt::format("{}:{}:{}: {}", file_, at.line, at.column, reason));
     }
 
-    void read_table(const toml::table& table, const std::string& prefix) {
-        for (const auto& [name, node] : table) {
-            std::string path = prefix + std::string(name.str());
-            auto at = name.source().begin;
+    void read_table(const TomlValue::Table& table, const std::string& prefix) {
+        for (const auto& [name, at, value] : table) {
+            std::string path = prefix + name;
             const Key* key = find_key(path);
             if (!key)
                 unknown(at, path);
             else if (key->state == KeyState::later)
                 problem(at, not_available_yet(path));
             else
-                read_value(at, path, node);
+                read_value(at, path, value);
         }
     }
 
@@ -85,7 +87,7 @@ class FileReader {
     }
 
   private:
-    void unknown(const toml::source_position& at, const std::string& path) {
+    void unknown(const Place& at, const std::string& path) {
         std::vector<std::string_view> known;
         for (const auto& key : keys) known.push_back(key.path);
         auto nearest = nearest_word(path, known);
@@ -94,43 +96,42 @@ class FileReader {
                         : fmt::format("unknown key \"{}\"", path));
     }
 
-    void read_value(const toml::source_position& at, const std::string& path,
-                    const toml::node& node) {
-        if (path == "name") choices_.name = text(at, path, node);
-        if (path == "data") read_data(at, node);
-        if (path == "port_base") read_port_base(at, node);
-        if (path == "listen.rest") read_rest(at, node);
+    void read_value(const Place& at, const std::string& path, const TomlValue& value) {
+        if (path == "name") choices_.name = text(at, path, value);
+        if (path == "data") read_data(at, value);
+        if (path == "port_base") read_port_base(at, value);
+        if (path == "listen.rest") read_rest(at, value);
         if (path != "listen") return;
-        if (const auto* table = node.as_table())
+        if (const auto* table = value.as<TomlValue::Table>())
             read_table(*table, "listen.");
         else
             problem(at, "\"listen\" is a table: [listen], then rest = \"127.0.0.1:7400\"");
     }
 
-    std::optional<std::string> text(const toml::source_position& at, const std::string& path,
-                                    const toml::node& node) {
-        if (const auto* value = node.as_string()) return value->get();
+    std::optional<std::string> text(const Place& at, const std::string& path,
+                                    const TomlValue& value) {
+        if (const auto* words = value.as<std::string>()) return *words;
         problem(at, fmt::format("\"{}\" is a string, such as {} = \"a\"", path, path));
         return std::nullopt;
     }
 
-    void read_data(const toml::source_position& at, const toml::node& node) {
-        const auto* list = node.as_array();
-        if (!list || list->empty() || !list->get(0)->is_string())
+    void read_data(const Place& at, const TomlValue& value) {
+        const auto* list = value.as<TomlValue::Array>();
+        if (!list || list->empty() || !list->front().as<std::string>())
             return problem(at, "\"data\" is a list of directories: data = [\"/var/lib/holdfast\"]");
         if (list->size() > 1) return problem(at, not_available_yet("more than one data directory"));
-        choices_.data_directory = list->get(0)->as_string()->get();
+        choices_.data_directory = *list->front().as<std::string>();
     }
 
-    void read_port_base(const toml::source_position& at, const toml::node& node) {
-        const auto* value = node.as_integer();
-        if (!value || value->get() < 1 || value->get() > 65535 - (ports_used - 1))
+    void read_port_base(const Place& at, const TomlValue& value) {
+        const auto* number = value.as<std::int64_t>();
+        if (!number || *number < 1 || *number > 65535 - (ports_used - 1))
             return problem(at, "\"port_base\" is a number from 1 to 65529, such as 7400");
-        choices_.port_base = static_cast<std::uint16_t>(value->get());
+        choices_.port_base = static_cast<std::uint16_t>(*number);
     }
 
-    void read_rest(const toml::source_position& at, const toml::node& node) {
-        auto written = text(at, "listen.rest", node);
+    void read_rest(const Place& at, const TomlValue& value) {
+        auto written = text(at, "listen.rest", value);
         if (!written) return;
         auto endpoint = runtime::parse_endpoint(*written);
         if (endpoint)
@@ -185,11 +186,10 @@ std::string not_available_yet(std::string_view what) {
 
 Result<MachineChoices> parse_machine_file(std::string_view text, const std::string& file) {
     FileReader reader(file);
-    try {
-        reader.read_table(toml::parse(text, file), "");
-    } catch (const toml::parse_error& error) {
-        reader.problem(error.source().begin, error.description());
-    }
+    if (auto table = service::parse_toml(text))
+        reader.read_table(*table, "");
+    else
+        reader.problem({table.error().line, table.error().column}, table.error().reason);
     return std::move(reader).result();
 }
 

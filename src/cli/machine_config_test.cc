@@ -60,6 +60,8 @@ TEST(MachineConfig, SaysWhereAndHowAValueIsWrong) {
     EXPECT_THAT(problem_with("data = \"/a\""), HasSubstr("list of directories"));
     EXPECT_THAT(problem_with("port_base = 70000"), HasSubstr("from 1 to 65529"));
     EXPECT_THAT(problem_with("name = \"a"), HasSubstr("m.toml:1:"));
+    EXPECT_THAT(problem_with("data = ["), HasSubstr("m.toml:1:"));
+    EXPECT_THAT(problem_with("n\xc3\xa4me = 1"), HasSubstr("m.toml:1:"));
     EXPECT_THAT(problem_with("name = 1\nnmae = 2"), HasSubstr("\n"));
 }
 

@@ -29,7 +29,7 @@ hf_test(runtime_test
     USES runtime_core)
 
 hf_test(runtime_real_test
-    SOURCES real/loop_test.cc real/network_test.cc
+    SOURCES real/loop_test.cc real/network_test.cc real/reactor_test.cc
     USES runtime_real)
 
 hf_test(runtime_network_test

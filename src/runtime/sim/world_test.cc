@@ -394,6 +394,50 @@ TEST_F(Worlds, ConnectingToAMachineThatIsDownOrUnknownFailsAfterTcpsPatience) {
     EXPECT_THAT(outcome->error().message, testing::HasSubstr("no route"));
 }
 
+TEST_F(Worlds, AConnectionAcrossACutIsMadeOnceItHeals) {
+    World world(1);
+    auto& a = world.machine("a");
+    auto& b = world.machine("b");
+    auto listener = b.network().listen({b.address(), 80});
+    ASSERT_TRUE(listener);
+    for (bool there : {true, false}) {
+        SCOPED_TRACE(there);
+        world.cut(there ? "a" : "b", there ? "b" : "a");
+        bool connected = false;
+        TaskGroup group;
+        group.spawn([](Network& network, Endpoint at, bool& done) -> Task<void> {
+            done = (co_await network.connect(at)).has_value();
+        }(a.network(), (*listener)->local(), connected));
+        world.run_for(10s);
+        EXPECT_FALSE(connected);
+        world.heal();
+        world.run_for(20s);
+        EXPECT_TRUE(connected);
+    }
+}
+
+TEST_F(Worlds, AStreamHeldPastAPowerCutIsDeadAndItsPeerIsRefused) {
+    World world(1);
+    auto& a = world.machine("a");
+    auto& b = world.machine("b");
+    auto listener = b.network().listen({b.address(), 80});
+    ASSERT_TRUE(listener);
+    auto client = world.complete(a.network().connect((*listener)->local()));
+    auto server = world.complete((*listener)->accept());
+    ASSERT_TRUE(client && *client && server && *server);
+    b.restart(1s);
+    world.run_for(2s);
+    EXPECT_FALSE(*world.complete((**server)->write_all("from the dead")));
+    auto ask = [](Stream& stream) -> Task<Result<std::size_t>> {
+        std::array<char, 16> buffer;
+        co_await stream.write_all("still there?");
+        co_return co_await stream.read_some(buffer);
+    };
+    auto answer = world.complete(ask(***client));
+    ASSERT_TRUE(answer && !*answer);
+    EXPECT_THAT(answer->error().message, testing::HasSubstr("reset by the peer"));
+}
+
 TEST_F(Worlds, AnAddressMovesToWhoClaimsItLast) {
     World world(1);
     auto ask = [](Network& network) -> Task<bool> {

@@ -16,6 +16,11 @@ namespace holdfast::keeper::testing {
 
 class Life : public ::testing::Test {
   protected:
+    // Never a process group, such as our own, when there is no such process.
+    static void strike(int pid, int signal) {
+        ASSERT_GT(pid, 0);
+        ::kill(pid, signal);
+    }
     std::string log() const { return dir.path() + "/log"; }
 
     std::vector<std::string> node_args(std::vector<std::string> more = {}) {
@@ -86,7 +91,7 @@ TEST_F(Life, StartsADeadNodeAtOnceAndItKeepsTheService) {
     start_and_serve();
     int node = status().node_pid;
     auto killed = boot_clock();
-    kill(node, SIGKILL);
+    strike(node, SIGKILL);
     ASSERT_TRUE(eventually([&] { return count("kept 1") == 1; })) << lines();
     EXPECT_LT(boot_clock() - killed, 1s);
     expect_untouched();
@@ -111,7 +116,7 @@ TEST_F(Life, KeepsTheServiceWhileTheNodeIsHeldDown) {
 TEST_F(Life, TellsTheNextNodeOfAnExitThatHappenedWhileThereWasNone) {
     start_and_serve();
     ASSERT_TRUE(hold_node(dir.path(), 500ms));
-    kill(service, SIGTERM);
+    strike(service, SIGTERM);
     ASSERT_TRUE(eventually([&] { return status().runs_over == 1; }));
     ASSERT_TRUE(eventually([&] { return count("exited 1 by 3") >= 1; })) << lines();
 }
@@ -119,7 +124,7 @@ TEST_F(Life, TellsTheNextNodeOfAnExitThatHappenedWhileThereWasNone) {
 TEST_F(Life, ReplacesANodeThatHangs) {
     start_and_serve({}, {"--node-beat-max", "1500ms"});
     int node = status().node_pid;
-    kill(node, SIGSTOP);
+    strike(node, SIGSTOP);
     ASSERT_TRUE(eventually([&] { return count("kept 1") == 1; })) << lines();
     EXPECT_FALSE(alive(node));
     expect_untouched();
@@ -146,7 +151,7 @@ TEST_F(Life, SurvivesTheKeepersDeath) {
         << now.took_over;
     // The new one is as good as the old: it starts the node again, and the node the service's
     // watch.
-    kill(node, SIGKILL);
+    strike(node, SIGKILL);
     ASSERT_TRUE(eventually([&] { return count("kept 1") == 1; })) << lines();
     expect_untouched();
 }
@@ -154,7 +159,7 @@ TEST_F(Life, SurvivesTheKeepersDeath) {
 TEST_F(Life, AdoptsWhatIsLeftWhenBothDied) {
     start_and_serve({"--serve"});
     auto before = status();
-    kill(before.node_pid, SIGSTOP);  // So that it does not start another keeper first.
+    strike(before.node_pid, SIGSTOP);  // So that it does not start another keeper first.
     kill_hard(keeper);
     kill_hard(before.node_pid);
     EXPECT_TRUE(alive(service));
@@ -163,7 +168,7 @@ TEST_F(Life, AdoptsWhatIsLeftWhenBothDied) {
     expect_untouched();
     EXPECT_EQ(status().sockets, before.sockets);
     // The socket was got back from the service that had inherited it: another run can have it.
-    kill(service, SIGKILL);
+    strike(service, SIGKILL);
     ASSERT_TRUE(eventually([&] { return count("exited 1 by 4") == 1; })) << lines();
 }
 
@@ -208,10 +213,10 @@ TEST_F(Life, UpgradesNodeAndKeeperUnderARunningService) {
     EXPECT_EQ(count("drain"), 1);
     EXPECT_EQ(count("kept 1"), 1);
     // The children are children still: their exits are seen.
-    kill(service, SIGUSR1);
+    strike(service, SIGUSR1);
     ASSERT_TRUE(eventually([&] { return count("exited 1 by 3") == 1; })) << lines();
     // And the node that is started from now on is the new one.
-    kill(after.node_pid, SIGKILL);
+    strike(after.node_pid, SIGKILL);
     ASSERT_TRUE(eventually([&] { return count("node") == 3; })) << lines();
     EXPECT_TRUE(last("node ").ends_with(" 2"));
 }
@@ -259,13 +264,13 @@ TEST_F(Life, StaysTheOldKeeperIfTheNewOneCannotBeExecuted) {
         << failed.error().message;
     expect_untouched();
     EXPECT_EQ(status().pid, keeper);
-    kill(service, SIGKILL);
+    strike(service, SIGKILL);
     ASSERT_TRUE(eventually([&] { return count("exited 1 by 3") == 1; })) << lines();
 }
 
 TEST_F(Life, ShutsDownThroughTheNode) {
     start_and_serve();
-    kill(keeper, SIGTERM);
+    strike(keeper, SIGTERM);
     EXPECT_EQ(wait_for_end(keeper), 0);
     EXPECT_EQ(count("shutdown"), 1);
     EXPECT_EQ(count("exited 1 by 1"), 1) << lines();
@@ -284,11 +289,11 @@ TEST_F(Life, ShutsDownByItselfWithoutANode) {
 TEST_F(Life, ASecondSignalEndsAllAtOnce) {
     start_and_serve();
     int node = status().node_pid;
-    kill(node, SIGSTOP);
-    kill(keeper, SIGINT);
+    strike(node, SIGSTOP);
+    strike(keeper, SIGINT);
     ASSERT_TRUE(eventually([&] { return status().node_state == NodeState::leaving; }));
     EXPECT_TRUE(alive(service));
-    kill(keeper, SIGINT);
+    strike(keeper, SIGINT);
     EXPECT_EQ(wait_for_end(keeper), 0);
     EXPECT_FALSE(alive(node));
     EXPECT_FALSE(alive(service));

@@ -17,7 +17,6 @@ void ServiceCore::step(Instant now, StartGate& gate, const std::optional<std::st
     for (auto& [index, instance] : instances_) instance.tick(now);
     take_events(now);
     fit_count(now);
-    give_back_turns(gate);
     drop_surplus(gate);
     if (!running_ && !live()) begun_ = false;
     judge_rollout(now);

@@ -42,7 +42,8 @@ void SupervisorCore::adopt(Moment moment, std::vector<FoundRun> runs,
     for (const auto& found : runs) {
         auto id = instance_of_slot(found.report.slot);
         HF_CHECK(id);
-        HF_CHECK(found.report.run < next_run_);
+        // Should the coordinator have lost its count.
+        next_run_ = std::max(next_run_, found.report.run + 1);
         service(id->service).adopt(moment, id->index, found.report, found.release, random_);
     }
     for (const auto& name : sockets) {

@@ -292,6 +292,10 @@ TEST_F(SupervisorTest, StaysStoppedThroughARestartOfTheNode) {
 
 TEST_F(SupervisorTest, StopsWhatComesAfterFirst) {
     begin(9);
+    Behaviour slow;
+    slow.ready_after = 10ms;
+    slow.stops_within = 500ms;
+    machine->processes().install("web", slow);
     apply(db);
     apply(shop);
     ASSERT_TRUE(becomes("shop", "ready"));

@@ -73,8 +73,11 @@ TEST_F(Power, TheStoreKeepsAPrefixWithAllThatWasAcknowledged) {
         {
             Victim victim(HF_STORE_VICTIM, store());
             ASSERT_TRUE(victim.acknowledges(1 + random.below(150)));
+            // Not what it says while ext4 is shut down: a sync that is under way then may be
+            // reported done without having been, which a machine without power cannot do.
+            acknowledged = victim.heard();
             cut();
-            acknowledged = victim.end();
+            victim.end();
         }
         unmount();
         mount();

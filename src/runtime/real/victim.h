@@ -50,6 +50,9 @@ class Victim {
         return true;
     }
 
+    // The last batch it has been heard to say was durable.
+    std::uint64_t heard() const { return last_; }
+
     // The last batch it ever said was durable. It is dead when this returns.
     std::uint64_t end() {
         if (process_ > 0) {

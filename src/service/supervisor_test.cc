@@ -211,9 +211,11 @@ TEST_F(SupervisorTest, StartsEverythingAgainAfterAPowerCut) {
     apply(db);
     apply(shop);
     ASSERT_TRUE(becomes("shop", "ready"));
+    auto before = view("shop").instances[1].run;
     machine->restart(3s);
     world->run_for(4s);
     ASSERT_TRUE(becomes("shop", "ready"));
+    EXPECT_GT(view("shop").instances[0].run, before) << "a run's number was used twice";
     EXPECT_EQ(machine->processes().live("shop/0"), 1u);
 }
 

@@ -2,126 +2,125 @@
 
 #include <fmt/format.h>
 
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
+#include <algorithm>
+#include <charconv>
+#include <utility>
 
 #include "base/check.h"
 
 namespace holdfast::gateway {
 namespace {
 
-namespace beast = boost::beast::http;
-
 constexpr std::string_view head_end = "\r\n\r\n";
+constexpr std::size_t chunk_digits_max = 8;
+
+std::unexpected<RequestReader::Complaint> complain(int status, std::string message) {
+    return std::unexpected(RequestReader::Complaint{status, std::move(message)});
+}
 
 }  // namespace
 
-struct RequestReader::State {
-    explicit State(ReaderLimits l) : limits(l) {}
+RequestReader::Outcome RequestReader::take(std::string_view bytes) {
+    HF_CHECK(!done_);
+    pending_.append(bytes);
+    return head_ ? read_body() : read_head();
+}
 
-    using Outcome = std::expected<Progress, Complaint>;
-
-    Outcome refuse(int status, std::string message) const {
-        return std::unexpected(Complaint{status, std::move(message)});
+RequestReader::Outcome RequestReader::read_head() {
+    auto from = searched_ < head_end.size() ? 0 : searched_ - head_end.size();
+    auto end = pending_.find(head_end, from);
+    searched_ = pending_.size();
+    auto size = end == pending_.npos ? pending_.size() : end + head_end.size();
+    if (size > limits_.head_bytes_max) {
+        return complain(431,
+                        fmt::format("the header is longer than {} bytes", limits_.head_bytes_max));
     }
-
-    Outcome read_head();
-    Outcome read_body();
-    Outcome feed(std::size_t* taken);
-
-    ReaderLimits limits;
-    std::string pending;  // Bytes that the parser has not had.
-    std::size_t searched = 0;
-    std::optional<beast::request_parser<beast::string_body>> parser;
-    http::Headers headers;
-    bool expects_continue = false;
-};
-
-RequestReader::State::Outcome RequestReader::State::read_head() {
-    auto from = searched < head_end.size() ? 0 : searched - head_end.size();
-    auto end = pending.find(head_end, from);
-    searched = pending.size();
-    auto size = end == pending.npos ? pending.size() : end + head_end.size();
-    if (size > limits.head_bytes_max) {
-        return refuse(431,
-                      fmt::format("the header is longer than {} bytes", limits.head_bytes_max));
-    }
-    if (end == pending.npos) return Progress::head;
-    if (auto wrong = check_head({pending.data(), size}, limits.headers_max)) {
-        return refuse(400, *wrong);
-    }
-    parser.emplace();
-    parser->header_limit(static_cast<std::uint32_t>(limits.head_bytes_max));
-    parser->body_limit(limits.body_bytes_max);
-    std::size_t taken = 0;
-    if (auto fed = feed(&taken); !fed) return fed;
-    HF_CHECK(parser->is_header_done());
-    pending.erase(0, taken);
-    // Now, because Beast adds the fields of a trailer to those of the header.
-    for (const auto& field : parser->get()) {
-        headers.push_back({std::string(field.name_string()), std::string(field.value())});
-    }
-    parser->eager(true);
-    if (parser->is_done()) return Progress::done;
-    expects_continue =
-        parser->get().version() == 11 && parser->get()[beast::field::expect] == "100-continue";
+    if (end == pending_.npos) return Progress::head;
+    auto head = parse_head({pending_.data(), size}, limits_.headers_max);
+    if (!head) return complain(400, head.error());
+    pending_.erase(0, size);
+    head_ = *std::move(head);
+    chunk_ = Chunk::size;
+    if (head_->body_bytes > limits_.body_bytes_max) return too_large();
     return read_body();
 }
 
-// Hands the parser what is pending: the head, which is whole by then, or as much of the body as
-// there is.
-RequestReader::State::Outcome RequestReader::State::feed(std::size_t* taken) {
-    boost::system::error_code failed;
-    *taken = parser->put(boost::asio::buffer(pending), failed);
-    if (!failed || failed == beast::error::need_more) return Progress::body;
-    if (failed == beast::error::body_limit) {
-        return refuse(413, fmt::format("the body is longer than {} bytes", limits.body_bytes_max));
-    }
-    return refuse(400, fmt::format("the request is not HTTP/1.1: {}", failed.message()));
+RequestReader::Outcome RequestReader::too_large() const {
+    return complain(413, fmt::format("the body is longer than {} bytes", limits_.body_bytes_max));
 }
 
-RequestReader::State::Outcome RequestReader::State::read_body() {
-    while (!parser->is_done() && !pending.empty()) {
-        std::size_t taken = 0;
-        if (auto fed = feed(&taken); !fed) return fed;
-        pending.erase(0, taken);
-        if (taken == 0) break;
-    }
-    if (pending.size() > limits.head_bytes_max && !parser->is_done()) {
-        return refuse(400, "a chunk's head is too long");
-    }
-    return parser->is_done() ? Progress::done : Progress::body;
+RequestReader::Outcome RequestReader::read_body() {
+    if (head_->in_chunks) return read_chunks();
+    auto& body = head_->request.body;
+    auto count = std::min<std::size_t>(pending_.size(), head_->body_bytes - body.size());
+    body.append(pending_, 0, count);
+    pending_.erase(0, count);
+    done_ = body.size() == head_->body_bytes;
+    return done_ ? Progress::done : Progress::body;
 }
 
-RequestReader::RequestReader(ReaderLimits limits) : state_(std::make_unique<State>(limits)) {}
-RequestReader::~RequestReader() = default;
-
-std::expected<RequestReader::Progress, RequestReader::Complaint> RequestReader::take(
-    std::string_view bytes) {
-    state_->pending.append(bytes);
-    return state_->parser ? state_->read_body() : state_->read_head();
+// The next line without its end; nothing if it is not whole yet.
+std::expected<std::optional<std::string>, RequestReader::Complaint> RequestReader::take_line(
+    std::size_t bytes_max) {
+    auto end = pending_.find('\n');
+    auto size = std::min(end, pending_.size());
+    if (size > bytes_max + 1) return complain(400, "a chunk's size is too long");
+    if (end == pending_.npos) return std::nullopt;
+    if (end == 0 || pending_[end - 1] != '\r') return complain(400, "a chunk's line ends wrongly");
+    auto line = pending_.substr(0, end - 1);
+    pending_.erase(0, end + 1);
+    return line;
 }
 
-bool RequestReader::begun() const {
-    return state_->parser || !state_->pending.empty();
+RequestReader::Outcome RequestReader::begin_chunk(std::string_view line) {
+    std::size_t size = 0;
+    auto end = line.data() + line.size();
+    auto [stopped, failed] = std::from_chars(line.data(), end, size, 16);
+    if (failed != std::errc() || stopped != end) {
+        return complain(400, "a chunk's size is no hexadecimal number");
+    }
+    if (size > limits_.body_bytes_max - head_->request.body.size()) return too_large();
+    chunk_left_ = size;
+    chunk_ = size == 0 ? Chunk::last_end : Chunk::data;
+    return Progress::body;
+}
+
+RequestReader::Outcome RequestReader::read_chunks() {
+    for (;;) {
+        if (chunk_ == Chunk::data) {
+            auto count = std::min(pending_.size(), chunk_left_);
+            head_->request.body.append(pending_, 0, count);
+            pending_.erase(0, count);
+            chunk_left_ -= count;
+            if (chunk_left_ > 0) return Progress::body;
+            chunk_ = Chunk::data_end;
+        }
+        auto line = take_line(chunk_ == Chunk::size ? chunk_digits_max : 0);
+        if (!line) return std::unexpected(line.error());
+        if (!*line) return Progress::body;
+        if (chunk_ == Chunk::size) {
+            if (auto begun = begin_chunk(**line); !begun) return begun;
+        } else if (chunk_ == Chunk::data_end) {
+            chunk_ = Chunk::size;
+        } else {
+            done_ = true;
+            return Progress::done;
+        }
+    }
 }
 
 bool RequestReader::take_expects_continue() {
-    return std::exchange(state_->expects_continue, false);
+    return head_ && std::exchange(head_->expects_continue, false);
 }
 
 RequestReader::Whole RequestReader::release() {
-    HF_CHECK(state_->parser && state_->parser->is_done());
-    auto message = state_->parser->release();
-    Whole whole{.request = {.method = std::string(message.method_string()),
-                            .target = std::string(message.target()),
-                            .headers = std::exchange(state_->headers, {}),
-                            .body = std::move(message.body())},
-                .keep_alive = message.keep_alive(),
-                .chunks = message.version() == 11};
-    state_->parser.reset();
-    state_->searched = 0;
-    state_->expects_continue = false;
+    HF_CHECK(done_);
+    Whole whole{.request = std::move(head_->request),
+                .keep_alive = head_->keep_alive,
+                .chunks = !head_->old};
+    head_.reset();
+    searched_ = 0;
+    done_ = false;
     return whole;
 }
 

@@ -41,7 +41,7 @@ TEST(RequestReader, ReadsARequestHoweverItsBytesAreCut) {
 TEST(RequestReader, ReadsABodyInChunksByteByByte) {
     constexpr std::string_view bytes =
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-        "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n";
+        "3\r\nabc\r\n02\r\nde\r\n0\r\n\r\n";
     RequestReader reader;
     for (std::size_t i = 0; i < bytes.size(); ++i) {
         auto progress = read(reader, bytes.substr(i, 1));
@@ -49,16 +49,6 @@ TEST(RequestReader, ReadsABodyInChunksByteByByte) {
         EXPECT_EQ(*progress == Progress::done, i + 1 == bytes.size()) << i;
     }
     EXPECT_EQ(reader.release().request.body, "abcde");
-}
-
-TEST(RequestReader, DoesNotTakeATrailerForAHeader) {
-    RequestReader reader;
-    ASSERT_EQ(read(reader,
-                   "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-                   "0\r\nAuthorization: Bearer x\r\n\r\n"),
-              Progress::done);
-    auto whole = reader.release();
-    EXPECT_EQ(http::find_header(whole.request.headers, "Authorization"), nullptr);
 }
 
 TEST(RequestReader, KeepsWhatBelongsToTheNextRequest) {
@@ -155,9 +145,12 @@ TEST(RequestReader, RefusesWhatTwoReadersMightFrameDifferently) {
     }
 }
 
-TEST(RequestReader, RefusesABodyThatIsNoChunks) {
+TEST(RequestReader, RefusesABodyThatIsNoChunksOrMoreThanChunks) {
     for (std::string_view body :
-         {"zz\r\nabc\r\n", "3\r\nabcd\r\n0\r\n\r\n", "-1\r\n", "FFFFFFFFFFFFFFFFF\r\n"}) {
+         {"zz\r\nabc\r\n", "3\r\nabcd\r\n0\r\n\r\n", "-1\r\n", "+3\r\nabc\r\n", "\r\n",
+          "0x3\r\nabc\r\n", " 3\r\nabc\r\n", "3 \r\nabc\r\n", "FFFFFFFFFFFFFFFFF\r\n",
+          "000000003\r\nabc\r\n", "3\nabc\r\n", "3\r\nabc\n", "3;x=y\r\nabc\r\n",
+          "0\r\nAuthorization: Bearer x\r\n\r\n", "0\r\n\n"}) {
         RequestReader reader;
         auto progress =
             read(reader, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" +
